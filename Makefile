@@ -1,0 +1,32 @@
+# make repro   the demo, from drawing its images to the results table
+# make test    lint, types and tests
+# make lock    pin the newest versions that pyproject.toml admits
+
+PYTHON ?= python3
+UV_VERSION := 0.13.8
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: repro test environment lock
+
+repro: environment
+	dvc repro
+
+test: environment
+	ruff format --check .
+	ruff check .
+	mypy
+	pytest
+
+environment: $(VENV)/.complete
+
+$(VENV)/.complete: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --require-hashes --requirements requirements.txt
+	@touch $@
+
+# without index addresses: the file must serve any mirror
+lock: environment
+	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra dev pyproject.toml --output-file requirements.txt

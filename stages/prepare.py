@@ -1,0 +1,62 @@
+"""Image folders -> packed uint8 arrays and their index: data/packed/<set>/{train,query,gallery}.{npy,csv}."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from stages.reid.datasets import Index, check_counts, check_matches, identities, write_index
+from stages.reid.errors import run
+from stages.reid.layouts import read_dataset
+from stages.reid.packing import pack
+from stages.reid.params import read_params
+from stages.reid.store import folder_beside
+
+PACKED = Path("data/packed")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--set", choices=["source", "target"], required=True, help="which of the two data sets")
+    packed = PACKED / parser.parse_args().set
+    params = read_params()
+    if packed.name == "source":
+        name, layout, root = params.source_name, params.source_layout, Path(params.source_root)
+    else:
+        name, layout, root = params.target_name, params.target_layout, Path(params.target_root)
+
+    splits = read_dataset(root, layout)
+    unmatched = check_matches(splits["query"], splits["gallery"])
+    print(f"{packed.name}: {name} ({layout}, {root})\n{table(splits, layout)}", flush=True)
+    for warning in check_counts(name, splits, layout):
+        print(f"warning: {warning}", file=sys.stderr)
+    if unmatched:
+        without = "have no gallery image of the same pid in another camera and do not count in mAP"
+        print(f"warning: {name}: {unmatched:,} of {len(splits['query']):,} queries {without}", file=sys.stderr)
+
+    with folder_beside(packed) as folder:
+        for split, index in splits.items():
+            label = f"{name} {split}"
+            pack(root, index.file, folder / f"{split}.npy", params.image_height, params.image_width, cpus(), label)
+            write_index(folder / f"{split}.csv", index)
+
+
+def table(splits: dict[str, Index], layout: str) -> str:
+    """One line for each split: images, identities, cameras, images of distractors."""
+    lines = [f"{'split':8}{'images':>9}{'ids':>7}{'cameras':>9}{'distractors':>13}"]
+    for split, index in splits.items():
+        pids, distractors = identities(index, layout)
+        lines.append(f"{split:8}{len(index):9,}{pids:7,}{len(np.unique(index.camid)):9}{distractors:13,}")
+    return "\n".join(lines)
+
+
+def cpus() -> int:
+    """How many processors this process may use."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(count, 61)  # Windows cannot wait for more processes
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,158 @@
+"""Pre-train one source network from one seed: models/r00/peer<seed>.safetensors.
+
+Cross entropy and softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images:
+all that this changes are the running statistics of the batch norms (authors' code).
+"""
+
+import argparse
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from stages.reid.augment import training_views
+from stages.reid.checkpoint import load_initial_backbone, peer_path, write_peer
+from stages.reid.datasets import read_index, relabel
+from stages.reid.device import deterministic_device
+from stages.reid.errors import InputError, run
+from stages.reid.features import extract
+from stages.reid.losses import (
+    euclidean_distances,
+    hard_cross_entropy,
+    hard_triplet,
+    hardest_triplets,
+    triplet_log_ratios,
+)
+from stages.reid.network import ReidNetwork, inference
+from stages.reid.params import read_params
+from stages.reid.ranking import rank_features
+from stages.reid.sampler import identity_batches, shuffled_batches
+from stages.reid.schedule import warmup_multistep
+from stages.reid.store import read_array, write_text
+from stages.reid.streams import integer_seed, numpy_stream
+
+SOURCE = Path("data/packed/source")
+TARGET = Path("data/packed/target")
+MODELS = Path("models/r00")
+CURVES = Path("metrics/pretrain")
+
+
+def main() -> None:
+    """``--seed N``: the seed of this peer."""
+    parser = argparse.ArgumentParser(description="Pre-train one source network from one seed.")
+    parser.add_argument("--seed", type=int, required=True)
+    seed: int = parser.parse_args().seed
+    params = read_params()
+    device = deterministic_device()
+
+    index = read_index(SOURCE / "train.csv")
+    labels = relabel(index.pid)
+    source_rows = identity_batches(
+        labels, index.camid, params.batch_size, params.instances, numpy_stream(seed, "source batches")
+    )
+    source = source_views(source_rows, labels, numpy_stream(seed, "source views"), params.padding)
+    target = target_views(
+        params.batch_size, numpy_stream(seed, "target batches"), numpy_stream(seed, "target views"), params.padding
+    )
+
+    torch.manual_seed(integer_seed(seed, "pretrain network"))
+    network = ReidNetwork(
+        params.backbone,
+        int(labels.max()) + 1,
+        stem_relu=params.stem_relu,
+        dropout=params.dropout,
+        precision=params.precision,
+    )
+    load_initial_backbone(network, params.backbone, params.weights)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, weight_decay=params.weight_decay, fused=True)
+
+    best, best_map, curve = deepcopy(network), -1.0, ["epoch,lr,cross_entropy,triplet,source_mAP"]
+    for epoch in (bar := tqdm(range(params.pretrain_epochs), desc=f"pre-training peer {seed}", unit="epoch")):
+        lr = warmup_multistep(epoch, params.pretrain_lr, params.pretrain_warmup_epochs, params.pretrain_milestones)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        ce, triplet = train_epoch(
+            network, optimizer, source, target, params.pretrain_iterations, params.label_smoothing, device
+        )
+        if not np.isfinite(ce + triplet):
+            raise InputError(
+                f"pretrain_lr: the loss is not finite in epoch {epoch + 1}: expected a lower rate than {lr}"
+            )
+        source_map = ""
+        if (epoch + 1) % params.pretrain_eval_epochs == 0 or epoch + 1 == params.pretrain_epochs:
+            found = source_accuracy(network, device)
+            source_map = f"{found:.6f}"
+            if found > best_map:
+                best, best_map = deepcopy(network), found
+        curve.append(f"{epoch + 1},{lr:.6g},{ce:.6f},{triplet:.6f},{source_map}")
+        bar.set_postfix(
+            ce=f"{ce:.3f}", triplet=f"{triplet:.3f}", source_mAP=f"{best_map:.1%}" if best_map >= 0 else "-"
+        )
+    write_text(CURVES / f"peer{seed}.csv", "\n".join(curve) + "\n")
+    write_peer(peer_path(MODELS, seed), best, best, iterations=0)
+
+
+def source_views(
+    batches: Iterator[np.ndarray], labels: np.ndarray, rng: np.random.Generator, padding: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless (B, 3, H, W) views of source images and their (B,) labels. Nothing is erased in pre-training."""
+    images = read_array(SOURCE / "train.npy")
+    for rows in batches:
+        yield training_views(images[rows], rng, padding=padding), torch.from_numpy(labels[rows])
+
+
+def target_views(
+    batch_size: int, order: np.random.Generator, rng: np.random.Generator, padding: int
+) -> Iterator[Tensor]:
+    """Endless (B, 3, H, W) views of target images, plainly shuffled."""
+    images = read_array(TARGET / "train.npy")
+    for rows in shuffled_batches(len(images), batch_size, order):
+        yield training_views(images[rows], rng, padding=padding)
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    source: Iterator[tuple[Tensor, Tensor]],
+    target: Iterator[Tensor],
+    iterations: int,
+    label_smoothing: float,
+    device: torch.device,
+) -> tuple[float, float]:
+    """Run ``iterations`` optimiser steps; the means of the cross entropy and of the triplet loss."""
+    network.train()
+    history = []
+    for _ in range(iterations):
+        views, targets = next(source)
+        targets = targets.to(device)
+        pooled, logits = network(views.to(device))
+        with torch.no_grad():
+            network(next(target).to(device))
+        distances = euclidean_distances(pooled)
+        triplets = hardest_triplets(distances.detach(), targets)
+        ce = hard_cross_entropy(logits, targets, label_smoothing)
+        triplet = hard_triplet(triplet_log_ratios(distances, *triplets))
+        optimizer.zero_grad()
+        (ce + triplet).backward()
+        optimizer.step()
+        history.append(torch.stack([ce.detach(), triplet.detach()]))
+    mean = torch.stack(history).double().mean(0)
+    return float(mean[0]), float(mean[1])
+
+
+def source_accuracy(network: ReidNetwork, device: torch.device) -> float:
+    """mAP, 0 .. 1, on the source's own query and gallery."""
+    frozen = inference(deepcopy(network))
+    sets = [(read_array(SOURCE / f"{s}.npy"), read_index(SOURCE / f"{s}.csv")) for s in ("query", "gallery")]
+    (query, q), (gallery, g) = [(extract(frozen, images, device, "source test"), index) for images, index in sets]
+    return rank_features(query, gallery, q.pid, g.pid, q.camid, g.camid, device).mean_average_precision
+
+
+if __name__ == "__main__":
+    run(main)

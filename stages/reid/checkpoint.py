@@ -1,0 +1,128 @@
+"""Networks on disk: a peer's student and teacher in one safetensors file, and the backbone's initial weights."""
+
+import pickle
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from stages.reid.errors import InputError
+from stages.reid.network import ReidNetwork
+from stages.reid.store import existing, written_beside
+
+Role = Literal["student", "teacher"]
+
+
+def peer_path(folder: Path, seed: int) -> Path:
+    """Where the peer pre-trained from ``seed`` lies in a round's folder of models."""
+    return folder / f"peer{seed}.safetensors"
+
+
+def forget_unlisted_peers(folder: Path, seeds: Sequence[int]) -> None:
+    """Delete peers of seeds that are not listed (any more): DVC would take them for part of the round.
+
+    They are outputs of the pipeline: listing the seed again brings them back from DVC's cache.
+    """
+    for path in sorted(folder.glob("peer*.safetensors")):
+        number = re.fullmatch(r"peer(\d+)\.safetensors", path.name)
+        if number and int(number[1]) not in seeds:
+            print(f"{path}: not one of seeds {list(seeds)}: removed from the workspace")
+            path.unlink()
+
+
+def write_peer(path: Path, student: ReidNetwork, teacher: ReidNetwork, iterations: int) -> None:
+    """Write ``student.*`` and ``teacher.*`` tensors; ``iterations`` of adaptation done so far go into the metadata."""
+    tensors = {
+        f"{role}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for role, network in (("student", student), ("teacher", teacher))
+        for name, tensor in network.state_dict().items()
+    }
+    with written_beside(path) as temporary:
+        # a single metadata entry: the order of several is not deterministic
+        save_file(tensors, temporary, metadata={"iterations": str(iterations)})
+
+
+def read_iterations(path: Path) -> int:
+    """Iterations of adaptation that the peer in this file has behind it."""
+    with _opened(path) as file:
+        iterations = (file.metadata() or {}).get("iterations", "")
+    if not iterations.isdecimal():
+        raise InputError(f"{path}: expected the number of `iterations` in the metadata")
+    return int(iterations)
+
+
+def read_network(path: Path, role: Role, build: Callable[[int], ReidNetwork]) -> ReidNetwork:
+    """One network of a peer's file, on the CPU, in training mode; ``build`` makes it from the number of classes.
+
+    Raises :class:`InputError` when the file is missing, damaged or holds another network than ``build`` makes.
+    """
+    with _opened(path) as file:
+        state = {name.removeprefix(f"{role}."): file.get_tensor(name) for name in file.keys() if name.startswith(role)}  # noqa: SIM118
+    if "classifier.weight" not in state:
+        raise InputError(f"{path}: holds no {role}")
+    network = build(len(state["classifier.weight"]))
+    _load(network, state, f"{path}: {role} of another network than params.yaml describes")
+    return network
+
+
+def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> None:
+    """Fill the backbone from ``weights``: "imagenet" (torchvision's, downloaded by it), "none" (left as it is), a file.
+
+    A file holds torchvision's tensor names (.safetensors, or .pth as saved by torch); its classifier ``fc.*`` is not
+    used. Raises :class:`InputError` for a file that is missing, damaged, or has other tensors than the backbone.
+    """
+    if weights == "none":
+        return
+    if weights == "imagenet":
+        # imported here: torchvision takes longer to import than torch
+        from torchvision.models import get_model_weights
+
+        entry = get_model_weights(backbone)["IMAGENET1K_V1"]  # what the authors started from
+        try:
+            state = entry.get_state_dict(progress=True, check_hash=True)
+        except OSError as error:
+            raise InputError(f"weights: imagenet: torchvision could not download {entry.url}: {error}") from None
+    else:
+        state = _read_state(Path(weights))
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    _load(network.backbone, state, f"weights: {weights}: not the weights of {backbone}")
+
+
+def _opened(path: Path) -> safe_open:
+    try:
+        return safe_open(existing(path), framework="pt")
+    except SafetensorError as error:
+        raise InputError(f"{path}: expected a whole safetensors file: {error}") from None
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    try:
+        if existing(path).suffix == ".safetensors":
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(f"weights: {path}: expected a whole .safetensors or .pth file of tensors: {reason}") from None
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise InputError(f"weights: {path}: expected a mapping of names to tensors")
+    return dict(state)
+
+
+def _load(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """All tensors of ``state`` into ``module``, or an :class:`InputError` that names the first that does not fit."""
+    own = module.state_dict()
+    # older files of torchvision's do not count the batches
+    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in state if name not in own]
+    for names, fault in ((missing, "is missing"), (unexpected, "is not expected")):
+        if names:
+            raise InputError(f"{what}: {names[0]} {fault}" + (f" (and {len(names) - 1} more)" if names[1:] else ""))
+    for name, tensor in state.items():
+        if tensor.shape != own[name].shape:
+            raise InputError(f"{what}: {name} is {tuple(tensor.shape)}, expected {tuple(own[name].shape)}")
+    module.load_state_dict(state, strict=False)

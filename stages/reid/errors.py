@@ -1,0 +1,23 @@
+"""A user's mistake ends a stage with one line on stderr and exit code 1, never with a traceback."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """Something the user gave is wrong. The message is one line naming the thing and what was expected."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a stage's ``main``; print an :class:`InputError` or a full disk as one line and exit with 1."""
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        sys.exit(f"error: {error.filename or 'output'}: cannot be written: {error.strerror}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,20 @@
+"""Features of a packed image set."""
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from stages.reid.augment import normalise
+from stages.reid.network import ReidNetwork
+
+BATCH = 128
+
+
+@torch.inference_mode()
+def extract(network: ReidNetwork, images: np.ndarray, device: torch.device, label: str) -> np.ndarray:
+    """(N, H, W, 3) uint8 images -> (N, D) float32 L2-normalised features of the network, which must be in eval mode."""
+    features = np.empty((len(images), network.backbone.width), np.float32)
+    for start in tqdm(range(0, len(images), BATCH), desc=label, unit="batch", leave=False, disable=None):
+        batch = normalise(np.array(images[start : start + BATCH])).to(device)
+        features[start : start + BATCH] = network.embed(batch).cpu().numpy()
+    return features

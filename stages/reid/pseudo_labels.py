@@ -1,0 +1,33 @@
+"""The pseudo labels of a round: one cluster for each target training image, -1 for an outlier."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from stages.reid.errors import InputError
+from stages.reid.store import existing, written_beside
+
+COLUMNS = ["file", "cluster"]
+
+
+def write_pseudo_labels(path: Path, files: Sequence[str], labels: np.ndarray) -> None:
+    """Write ``file,cluster`` lines; ``labels`` is (N,) int64."""
+    # surrogateescape: a file name need not be valid UTF-8
+    with (
+        written_beside(path) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(zip(files, labels.tolist(), strict=True))
+
+
+def read_pseudo_labels(path: Path, files: Sequence[str]) -> np.ndarray:
+    """Pseudo labels (N,) int64 of ``files``, which must be the images that were clustered, in the same order."""
+    with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        header, *rows = csv.reader(file)
+    if header != COLUMNS or [row[0] for row in rows] != list(files):
+        raise InputError(f"{path}: expected {','.join(COLUMNS)} of the {len(files)} target training images, in order")
+    return np.array([int(row[1]) for row in rows], np.int64)

@@ -1,0 +1,79 @@
+"""mAP and CMC of a query set against a gallery, by the Market-1501 protocol."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+QUERIES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """What each of the Q queries found. Queries without a valid match hold NaN and rank 0 and do not count."""
+
+    average_precision: np.ndarray  # (Q,) float64, 0 .. 1
+    first_match: np.ndarray  # (Q,) int64: rank of the first match, from 1
+
+    @property
+    def mean_average_precision(self) -> float:
+        """mAP, 0 .. 1."""
+        return float(np.nanmean(self.average_precision))
+
+    def rank(self, k: int) -> float:
+        """CMC at rank k: the share of queries with a match among their first k, 0 .. 1."""
+        first = self.first_match[self.first_match > 0]
+        return float((first <= k).mean())
+
+
+def rank_distances(
+    distmat: np.ndarray,
+    query_pids: np.ndarray,
+    gallery_pids: np.ndarray,
+    query_camids: np.ndarray,
+    gallery_camids: np.ndarray,
+) -> Ranking:
+    """Rank each row of the (Q, G) distances; pids and camids are (Q,) and (G,) integers.
+
+    Gallery images of the query's own pid *and* camera are left out. The average precision is the mean, over a query's
+    matches, of the share of matches among all images at most as far away (scikit-learn's definition, also with ties).
+    Images as far away as the first match rank before it, so a tie is never a hit by luck.
+    """
+    average_precision = np.full(len(distmat), np.nan)
+    first_match = np.zeros(len(distmat), np.int64)
+    for q, row in enumerate(distmat):
+        same_pid = gallery_pids == query_pids[q]
+        other_view = ~(same_pid & (gallery_camids == query_camids[q]))
+        matches = np.sort(row[same_pid & other_view])
+        if not len(matches):
+            continue
+        ranked = np.sort(row[other_view])
+        within = np.searchsorted(ranked, matches, side="right")
+        matches_within = np.searchsorted(matches, matches, side="right")
+        average_precision[q] = np.mean(matches_within / within)
+        first_match[q] = within[0] - matches_within[0] + 1
+    return Ranking(average_precision, first_match)
+
+
+def rank_features(
+    query: np.ndarray,
+    gallery: np.ndarray,
+    query_pids: np.ndarray,
+    gallery_pids: np.ndarray,
+    query_camids: np.ndarray,
+    gallery_camids: np.ndarray,
+    device: torch.device,
+) -> Ranking:
+    """Rank the (Q, D) query features against the (G, D) gallery features, all L2-normalised, by Euclidean distance."""
+    gallery_columns = torch.from_numpy(gallery).to(device).T
+    parts = []
+    for start in tqdm(range(0, len(query), QUERIES_AT_ONCE), desc="ranking", unit="block", leave=False, disable=None):
+        rows = slice(start, start + QUERIES_AT_ONCE)
+        # of unit vectors: |q - g|^2 = 2 - 2 q.g, which ranks as the distance does
+        distmat = (2 - 2 * (torch.from_numpy(query[rows]).to(device) @ gallery_columns)).cpu().numpy()
+        parts.append(rank_distances(distmat, query_pids[rows], gallery_pids, query_camids[rows], gallery_camids))
+    return Ranking(
+        np.concatenate([part.average_precision for part in parts]),
+        np.concatenate([part.first_match for part in parts]),
+    )

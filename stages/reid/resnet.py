@@ -1,0 +1,106 @@
+"""Residual networks with last stride 1 that return a feature map. Tensor names are torchvision's.
+
+Written out because the authors' network differs from torchvision's in the stem, and because importing torchvision takes
+longer than importing torch itself: it is imported only where its ImageNet weights are asked for.
+"""
+
+from torch import Tensor, nn
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions (ResNet-18 and -34); the stride sits in the first."""
+
+    expansion = 1
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _downsample(width_in, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width_in, H, W) -> (B, width, H / stride, W / stride)."""
+        identity = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        return self.relu(x + identity)
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, 3 x 3, 1 x 1 convolutions (ResNet-50); the stride sits in the second."""
+
+    expansion = 4
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = _downsample(width_in, 4 * width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width_in, H, W) -> (B, 4 * width, H / stride, W / stride)."""
+        identity = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        return self.relu(x + identity)
+
+
+def _downsample(width_in: int, width_out: int, stride: int) -> nn.Module | None:
+    if stride == 1 and width_in == width_out:
+        return None
+    return nn.Sequential(nn.Conv2d(width_in, width_out, 1, stride, bias=False), nn.BatchNorm2d(width_out))
+
+
+class ResNet(nn.Module):
+    """Stem and four layers; the last layer keeps its input's resolution, as is usual in re-identification.
+
+    ``width`` is the number of channels of the feature map, whose sides are a sixteenth of the image's.
+    """
+
+    def __init__(
+        self, block: type[BasicBlock | Bottleneck], depths: tuple[int, int, int, int], stem_relu: bool
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.stem_relu = nn.ReLU(inplace=True) if stem_relu else nn.Identity()
+        self.maxpool = nn.MaxPool2d(3, 2, padding=1)
+        self.width = 64
+        self.layer1 = self._layer(block, 64, depths[0], stride=1)
+        self.layer2 = self._layer(block, 128, depths[1], stride=2)
+        self.layer3 = self._layer(block, 256, depths[2], stride=2)
+        self.layer4 = self._layer(block, 512, depths[3], stride=1)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def _layer(self, block: type[BasicBlock | Bottleneck], width: int, depth: int, stride: int) -> nn.Sequential:
+        blocks = []
+        for i in range(depth):
+            blocks.append(block(self.width, width, stride if i == 0 else 1))
+            self.width = width * block.expansion
+        return nn.Sequential(*blocks)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, width, H / 16, W / 16)."""
+        x = self.maxpool(self.stem_relu(self.bn1(self.conv1(images))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+
+def resnet18(stem_relu: bool) -> ResNet:
+    """ResNet-18, 512 channels. ``stem_relu`` False is the authors' form, True torchvision's."""
+    return ResNet(BasicBlock, (2, 2, 2, 2), stem_relu)
+
+
+def resnet50(stem_relu: bool) -> ResNet:
+    """ResNet-50, 2048 channels. ``stem_relu`` False is the authors' form, True torchvision's."""
+    return ResNet(Bottleneck, (3, 4, 6, 3), stem_relu)

@@ -1,0 +1,20 @@
+"""Random streams that derive from (seed, purpose, round), so that any step can be rerun alone with the same bytes."""
+
+import zlib
+
+import numpy as np
+
+
+def seed_sequence(seed: int, purpose: str, round_number: int = 0) -> np.random.SeedSequence:
+    """The root of one stream. ``purpose`` names what the numbers are for: two purposes never share a stream."""
+    return np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), round_number])
+
+
+def numpy_stream(seed: int, purpose: str, round_number: int = 0) -> np.random.Generator:
+    """A NumPy generator (PCG64) for (seed, purpose, round)."""
+    return np.random.Generator(np.random.PCG64(seed_sequence(seed, purpose, round_number)))
+
+
+def integer_seed(seed: int, purpose: str, round_number: int = 0) -> int:
+    """A seed in 0 .. 2**31 - 1 for libraries that take an integer (faiss, torch)."""
+    return int(seed_sequence(seed, purpose, round_number).generate_state(1)[0] >> 1)

@@ -1,0 +1,131 @@
+"""All rounds -> metrics/summary.json, metrics/results.md and the tables behind the plots.
+
+"last" is the mean of the peers' teachers after the last round: it needs no label of the target. "best on test" is the
+authors' protocol: over all rounds, the one teacher with the best mAP on the target's *test labels*. They never mix.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stages.reid.errors import run
+from stages.reid.params import FIRST_ROUND, is_round, read_params, read_rounds, round_number
+from stages.reid.store import existing, read_json, write_json, write_text
+
+ROUNDS = Path("metrics/rounds")
+LOSSES = Path("metrics/losses")
+METRICS = Path("metrics")
+ACCURACY = ("mAP", "rank1", "rank5", "rank10")
+QUALITY = ("clusters", "outliers", "nmi", "ari", "purity")
+
+
+def main() -> None:
+    """No arguments: reads the rounds that rounds.yaml names."""
+    params = read_params()
+    rounds = list(read_rounds())
+    for folder, suffix in ((ROUNDS, "json"), (LOSSES, "csv")):
+        forget_unlisted_rounds(folder, suffix, [FIRST_ROUND, *rounds])
+    results = {name: read_json(ROUNDS / f"{name}.json") for name in [FIRST_ROUND, *rounds]}
+    task = f"{params.source_name} to {params.target_name}"
+    write_json(METRICS / "summary.json", summary(results))
+    write_text(METRICS / "results.md", results_table(task, results))
+    write_text(METRICS / "rounds.csv", round_table(results))
+    write_text(METRICS / "losses.csv", joined_losses([LOSSES / f"{name}.csv" for name in rounds]))
+    print((METRICS / "results.md").read_text(encoding="utf-8"))
+
+
+def forget_unlisted_rounds(folder: Path, suffix: str, names: list[str]) -> None:
+    """Delete results of rounds that rounds.yaml names no more: DVC would take them for part of the report's inputs."""
+    for path in sorted(folder.glob(f"r*.{suffix}")):
+        if is_round(path.stem) and path.stem not in names:
+            print(f"{path}: not a round of rounds.yaml: removed from the workspace")
+            path.unlink()
+
+
+def mean_accuracy(result: dict[str, Any]) -> dict[str, float]:
+    """mAP and CMC of one round, mean over the peers, 0 .. 1."""
+    return {key: float(np.mean([peer[key] for peer in result["peers"].values()])) for key in ACCURACY}
+
+
+def best_on_test(results: dict[str, Any]) -> tuple[str, str, dict[str, float]]:
+    """Round, peer and accuracy of the teacher with the highest test mAP; the earlier one of equals."""
+    teachers = [(name, peer, found) for name, result in results.items() for peer, found in result["peers"].items()]
+    return max(teachers, key=lambda teacher: teacher[2]["mAP"])
+
+
+def summary(results: dict[str, Any]) -> dict[str, float]:
+    """The few flat figures that ``dvc metrics`` compares."""
+    last = list(results)[-1]
+    name, _, best = best_on_test(results)
+    figures: dict[str, float] = {}
+    for prefix, found in (
+        ("direct", mean_accuracy(results[FIRST_ROUND])),
+        ("last", mean_accuracy(results[last])),
+        ("best_on_test", best),
+    ):
+        figures |= {f"{prefix}_{key}": round(found[key], 6) for key in ACCURACY}
+    figures["best_on_test_round"] = round_number(name)
+    figures |= {f"last_{key}": round(value, 6) for key, value in results[last]["pseudo_labels"].items()}
+    return figures
+
+
+def results_table(task: str, results: dict[str, Any]) -> str:
+    """Markdown: direct transfer, each round, last, best on test; all in percent but the number of clusters."""
+    header = ["", *("mAP", "rank-1", "rank-5", "rank-10"), "clusters", "outliers", "NMI", "ARI", "purity"]
+    rows = [header, ["---", *["---:"] * (len(header) - 1)]]
+    for name, result in results.items():
+        title = "direct transfer" if name == FIRST_ROUND else f"round {round_number(name)}"
+        rows.append([title, *percents(mean_accuracy(result)), *label_cells(result["pseudo_labels"])])
+    last = list(results)[-1]
+    name, peer, best = best_on_test(results)
+    rows.append(["**last**", *(f"**{cell}**" for cell in percents(mean_accuracy(results[last]))), *[""] * 5])
+    rows.append([f"best on test (round {round_number(name)}, peer {peer})", *percents(best), *[""] * 5])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join(
+        [
+            f"# {task}",
+            "",
+            *lines,
+            "",
+            f"Rounds and last: mean of the teachers of {len(results[last]['peers'])} peer(s). Best on test: the one"
+            " teacher, over all rounds, chosen by the target's test labels. NMI, ARI and purity compare each round's"
+            " pseudo labels with the true identities, for diagnosis only.",
+            "",
+        ]
+    )
+
+
+def percents(found: dict[str, float]) -> list[str]:
+    """The accuracies as percentages with one decimal."""
+    return [f"{100 * found[key]:.1f}" for key in ACCURACY]
+
+
+def label_cells(labels: dict[str, float]) -> list[str]:
+    """Number of clusters and percentages; empty where there are no pseudo labels."""
+    if not labels:
+        return [""] * len(QUALITY)
+    return [f"{labels['clusters']:.0f}", *(f"{100 * labels[key]:.1f}" for key in QUALITY[1:])]
+
+
+def round_table(results: dict[str, Any]) -> str:
+    """CSV for the plots: one line a round, shares 0 .. 1; pseudo labels are empty in round 0."""
+    lines = [",".join(["round", *ACCURACY, *QUALITY])]
+    for name, result in results.items():
+        labels = result["pseudo_labels"]
+        figures = [*mean_accuracy(result).values(), *(labels.get(key) for key in QUALITY)]
+        lines.append(",".join([str(round_number(name)), *("" if x is None else f"{x:.6g}" for x in figures)]))
+    return "\n".join(lines) + "\n"
+
+
+def joined_losses(files: list[Path]) -> str:
+    """The losses of all rounds under one header."""
+    header, lines = "", []
+    for file in files:
+        header, *rows = existing(file).read_text(encoding="utf-8").splitlines()
+        lines += rows
+    return "\n".join([header, *lines]) + "\n"
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,71 @@
+"""Draw the demo's two data sets and a sheet that shows them: ``python -m stages.synthesize``."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stages.reid.contact_sheet import Panel, contact_sheet
+from stages.reid.demo import Sizes, draw_set, duke_name, market_name, planned_set
+from stages.reid.errors import run
+from stages.reid.params import read_params
+from stages.reid.scenes import summer, winter
+from stages.reid.store import written_beside
+
+DEMO = Path("data/demo")
+SOURCE = "DukeMTMC-reID"
+TARGET = "Market-1501-v15.09.15"
+SHEET = Path("docs/demo.png")
+SHEET_PEOPLE = 8
+MOST_WORKERS = 8  # more of them take longer to start than they save
+
+
+def main() -> None:
+    """Both sets whole or not at all, then the sheet."""
+    params = read_params()
+    seed, source, target = params.demo_seed, summer(), winter()
+    # the source's query and gallery only choose its checkpoint: half as many people do
+    source_sizes = Sizes(
+        params.demo_source_pids,
+        params.demo_images_per_source_pid,
+        max(2, params.demo_test_pids // 2),
+        params.demo_images_per_test_pid,
+    )
+    target_sizes = Sizes(
+        params.demo_target_pids,
+        params.demo_images_per_target_pid,
+        params.demo_test_pids,
+        params.demo_images_per_test_pid,
+    )
+    source_shots = planned_set(seed, source, source_sizes, duke_name, uneven=False, extras=False)
+    target_shots = planned_set(seed, target, target_sizes, market_name, uneven=True, extras=True)
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    with folder_written_beside(DEMO) as folder:
+        draw_set(folder / SOURCE, seed, source, source_shots, workers)
+        draw_set(folder / TARGET, seed, target, target_shots, workers)
+    panels = (
+        Panel("Source", "summer: a camera a row, a person a column", source, source_shots),
+        Panel("Target", "winter: other cameras and people, no labels", target, target_shots),
+    )
+    with written_beside(SHEET) as temporary:
+        contact_sheet(seed, panels, SHEET_PEOPLE).save(temporary, "PNG", optimize=True)
+
+
+@contextmanager
+def folder_written_beside(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``folder``; put it in the place of ``folder`` on success, delete it on failure."""
+    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("tmp", "old"))
+    try:
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,286 @@
+"""The three published layouts, drawn small: what is read, in which order, and what is refused in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.reid.datasets import (
+    Index,
+    check_counts,
+    check_matches,
+    identities,
+    read_cameras,
+    read_index,
+    relabel,
+    write_index,
+)
+from stages.reid.errors import InputError
+from stages.reid.layouts import read_dataset
+
+MARKET = {
+    "bounding_box_train": ["0002_c1s1_000451_03.jpg", "0002_c2s1_000776_01.jpg", "0007_c3s3_077419_03.jpg"],
+    "query": ["0001_c1s1_001051_00.jpg", "0003_c2s3_064562_00.jpg"],
+    "bounding_box_test": [
+        "0000_c1s1_000151_01.jpg",
+        "0000_c6s4_002427_05.jpg",
+        "-1_c2s1_000301_02.jpg",
+        "0001_c3s1_007351_00.jpg",
+        "0003_c2s3_064562_01.jpg",
+        "0003_c5s3_065187_01.jpg",
+    ],
+}
+DUKE = {
+    "bounding_box_train": ["0001_c2_f0046182.jpg", "0001_c7_f0046302.jpg", "0005_c8_f0000001.jpg"],
+    "query": ["0004_c1_f0049000.jpg"],
+    "bounding_box_test": ["0004_c4_f0051003.jpg", "7139_c2_f0160815.jpg"],
+}
+MSMT = {
+    "list_train.txt": ["0000/0000_000_01_0303morning_0008_0.jpg 0", "0001/0001_003_14_0303noon_0100_2.jpg 1"],
+    "list_val.txt": ["0000/0000_044_15_0303morning_0020_1.jpg 0"],
+    "list_query.txt": ["0000/0000_000_01_0303morning_0015_0.jpg 0"],
+    "list_gallery.txt": ["0000/0000_002_05_0303noon_0042_3.jpg 0", "0012/0012_002_05_0303noon_0042_3.jpg 12"],
+}
+
+
+def touch(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def folders(root: Path, content: dict[str, list[str]]) -> Path:
+    for folder, names in content.items():
+        for name in names:
+            touch(root / folder / name)
+    return root
+
+
+def msmt17(root: Path) -> Path:
+    for name, lines in MSMT.items():
+        for line in lines:
+            touch(root / ("train" if name in ("list_train.txt", "list_val.txt") else "test") / line.split()[0])
+        (root / name).write_text("".join(f"{line}\n" for line in lines))
+    return root
+
+
+def rows(index: Index) -> list[tuple[str, int, int]]:
+    return list(zip(index.file, index.pid.tolist(), index.camid.tolist(), strict=True))
+
+
+def test_market1501_drops_junk_and_keeps_distractors(tmp_path: Path) -> None:
+    splits = read_dataset(folders(tmp_path, MARKET), "market1501")
+    assert list(splits) == ["train", "query", "gallery"]
+    assert rows(splits["query"]) == [("query/0001_c1s1_001051_00.jpg", 1, 1), ("query/0003_c2s3_064562_00.jpg", 3, 2)]
+    assert [(pid, camid) for _, pid, camid in rows(splits["gallery"])] == [(0, 1), (0, 6), (1, 3), (3, 2), (3, 5)]
+    assert splits["train"].pid.dtype == splits["train"].camid.dtype == np.int64
+    assert identities(splits["gallery"], "market1501") == (2, 2)
+    assert check_matches(splits["query"], splits["gallery"]) == 0
+
+
+def test_dukemtmc(tmp_path: Path) -> None:
+    splits = read_dataset(folders(tmp_path, DUKE), "dukemtmc")
+    assert [(pid, camid) for _, pid, camid in rows(splits["train"])] == [(1, 2), (1, 7), (5, 8)]
+    assert rows(splits["gallery"])[1] == ("bounding_box_test/7139_c2_f0160815.jpg", 7139, 2)
+
+
+def test_msmt17_joins_train_and_val_and_has_an_ordinary_pid_0(tmp_path: Path) -> None:
+    splits = read_dataset(msmt17(tmp_path), "msmt17")
+    assert rows(splits["train"]) == [
+        ("train/0000/0000_000_01_0303morning_0008_0.jpg", 0, 1),
+        ("train/0000/0000_044_15_0303morning_0020_1.jpg", 0, 15),
+        ("train/0001/0001_003_14_0303noon_0100_2.jpg", 1, 14),
+    ]
+    assert rows(splits["gallery"])[1] == ("test/0012/0012_002_05_0303noon_0042_3.jpg", 12, 5)
+    assert identities(splits["gallery"], "msmt17") == (2, 0)
+
+
+def test_msmt17_lists_from_windows(tmp_path: Path) -> None:
+    expected = rows(read_dataset(msmt17(tmp_path), "msmt17")["query"])
+    path = tmp_path / "list_query.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
+    assert rows(read_dataset(tmp_path, "msmt17")["query"]) == expected
+
+
+def test_rows_are_in_byte_order_and_other_files_are_ignored(tmp_path: Path) -> None:
+    folders(tmp_path, MARKET)
+    for name in ("12_c3.jpg", "2_c1.PNG", "10_c2é.jpeg", "10_c2z.BMP", "10_c2Z.JPG"):
+        touch(tmp_path / "bounding_box_train" / name)
+    for name in ("Thumbs.db", ".DS_Store", "._0002_c1s1_000451_03.jpg", "readme.txt"):
+        touch(tmp_path / "bounding_box_train" / name)
+    (tmp_path / "bounding_box_train" / "more.jpg").mkdir()
+    files = read_dataset(tmp_path, "market1501")["train"].file
+    assert [file.partition("/")[2] for file in files] == [
+        *MARKET["bounding_box_train"],
+        "10_c2Z.JPG",
+        "10_c2z.BMP",
+        "10_c2é.jpeg",
+        "12_c3.jpg",
+        "2_c1.PNG",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("layout", "content", "name", "like"),
+    [
+        ("market1501", MARKET, "IMG_20240101.jpg", ""),
+        ("market1501", MARKET, "0002_cam1.png", ""),
+        ("market1501", MARKET, "99999999999999999999_c1.jpg", ""),  # fits no int64
+        ("dukemtmc", DUKE, "0002_c1s1_000451_03.jpg", "; market1501 has such names"),
+    ],
+)
+def test_a_name_that_does_not_parse(
+    tmp_path: Path, layout: str, content: dict[str, list[str]], name: str, like: str
+) -> None:
+    touch(folders(tmp_path, content) / "query" / name)
+    with pytest.raises(InputError) as caught:
+        read_dataset(tmp_path, layout)
+    assert str(caught.value).startswith(f"{tmp_path / 'query' / name}: {layout} expects names PID_cCAMERA")
+    assert str(caught.value).endswith(".jpg" + like)
+
+
+def test_a_missing_root(tmp_path: Path) -> None:
+    touch(tmp_path / "file")
+    for root in (tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(InputError, match=f"^{root}: not found: expected the folder of a data set"):
+            read_dataset(root, "market1501")
+
+
+def test_another_layout_is_recognised(tmp_path: Path) -> None:
+    folders(tmp_path / "a", MARKET)
+    msmt17(tmp_path / "b")
+    with pytest.raises(
+        InputError, match=r"a/train: not found, but the layout msmt17 has it; this looks like market1501"
+    ):
+        read_dataset(tmp_path / "a", "msmt17")
+    with pytest.raises(InputError, match=r"bounding_box_train: not found, .* dukemtmc has it; this looks like msmt17"):
+        read_dataset(tmp_path / "b", "dukemtmc")
+
+
+def test_one_folder_too_high_or_too_low(tmp_path: Path) -> None:
+    root = folders(tmp_path / "Market", MARKET)
+    for wrong in (tmp_path, root / "query"):
+        with pytest.raises(InputError, match=f"market1501 has it; try {root}$"):
+            read_dataset(wrong, "market1501")
+
+
+@pytest.mark.parametrize("missing", ["query", "bounding_box_test"])
+def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path, missing: str) -> None:
+    folders(tmp_path, {name: files for name, files in DUKE.items() if name != missing})
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"{missing}: not found, but the layout dukemtmc has it$"):
+            read_dataset(tmp_path, "dukemtmc")
+        touch(tmp_path / missing)
+
+
+def test_a_missing_list(tmp_path: Path) -> None:
+    (msmt17(tmp_path) / "list_val.txt").unlink()
+    with pytest.raises(InputError, match=r"list_val.txt: not found, but the layout msmt17 has it$"):
+        read_dataset(tmp_path, "msmt17")
+
+
+def test_a_listed_image_that_is_missing(tmp_path: Path) -> None:
+    (msmt17(tmp_path) / "test/0012/0012_002_05_0303noon_0042_3.jpg").unlink()
+    with pytest.raises(InputError, match=r"test/0012/0012_002_05\S+.jpg: not found, but line 2 of list_gallery.txt"):
+        read_dataset(tmp_path, "msmt17")
+
+
+@pytest.mark.parametrize(
+    "line", ["0000/0000_000_01_x.jpg", "0000/0000_000_01_x.jpg -1", "0000/portrait.jpg 0", "\n0 1"]
+)
+def test_a_list_line_that_does_not_parse(tmp_path: Path, line: str) -> None:
+    with (msmt17(tmp_path) / "list_train.txt").open("a") as file:
+        file.write(f"{line}\n")
+    with pytest.raises(InputError, match=r"list_train.txt: line 3: expected `path pid`"):
+        read_dataset(tmp_path, "msmt17")
+
+
+def test_a_list_that_is_no_text(tmp_path: Path) -> None:
+    (msmt17(tmp_path) / "list_train.txt").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(InputError, match=r"list_train.txt: expected a text file"):
+        read_dataset(tmp_path, "msmt17")
+
+
+def test_an_image_listed_in_train_and_in_val(tmp_path: Path) -> None:
+    (msmt17(tmp_path) / "list_val.txt").write_text(MSMT["list_train.txt"][0])
+    with pytest.raises(InputError, match=r"train/0000/0000_000_01_0303morning_0008_0.jpg is listed twice"):
+        read_dataset(tmp_path, "msmt17")
+
+
+def test_an_empty_split(tmp_path: Path) -> None:
+    folders(tmp_path / "a", {**MARKET, "query": ["Thumbs.db"]})
+    folders(tmp_path / "b", {**MARKET, "bounding_box_test": ["-1_c2s1_000301_02.jpg"]})
+    (msmt17(tmp_path / "c") / "list_query.txt").write_text("\n")
+    for root, layout, split in (("a", "market1501", "query"), ("b", "market1501", "gallery"), ("c", "msmt17", "query")):
+        with pytest.raises(InputError, match=f"no images for {split}: expected files named PID_"):
+            read_dataset(tmp_path / root, layout)
+
+
+def index(*pairs: tuple[int, int]) -> Index:
+    pid, camid = np.array(pairs, np.int64).reshape(-1, 2).T
+    return Index([f"{number}.jpg" for number in range(len(pairs))], pid, camid)
+
+
+def test_queries_without_a_match_are_counted() -> None:
+    gallery = index((1, 1), (1, 2), (2, 1), (2, 1), (4, 3))
+    assert check_matches(index((1, 1), (1, 2), (4, 1)), gallery) == 0
+    # pid 2 is seen by its own camera alone, pid 3 is not in the gallery
+    assert check_matches(index((1, 1), (2, 1), (2, 2), (3, 1)), gallery) == 2
+    with pytest.raises(InputError, match="no query has a gallery image of the same pid in another camera"):
+        check_matches(index((2, 1), (3, 1)), gallery)
+
+
+def test_published_counts() -> None:
+    def split(images: int, pids: int, distractors: int = 0) -> Index:
+        pid = np.concatenate([np.zeros(distractors, np.int64), np.arange(images - distractors) % pids + 1])
+        return Index([""] * images, pid, np.ones(images, np.int64))
+
+    splits = {"train": split(12936, 751), "query": split(3368, 750), "gallery": split(15913, 750, distractors=2798)}
+    assert check_counts("market1501", splits, "market1501") == []
+    splits["train"] = split(12935, 751)
+    assert check_counts("my-station", splits, "market1501") == []
+    assert check_counts("market1501", splits, "market1501") == [
+        "market1501 train: published are 12,936 images of 751 ids, found 12,935 of 751"
+    ]
+    assert len(check_counts("msmt17", splits, "msmt17")) == 3
+
+
+def test_relabel_follows_the_sorted_pids() -> None:
+    labels = relabel(np.array([7, 2, 1500, 2, 11]))
+    assert labels.tolist() == [1, 0, 3, 0, 2]
+    assert labels.dtype == np.int64
+
+
+def test_index_round_trip_keeps_odd_names(tmp_path: Path) -> None:
+    files = ["query/1_c1.jpg", "query/2_c1, é.jpg", 'query/3_c1"\udcff.jpg']
+    written = Index(files, np.array([1, 2, 3]), np.array([1, 1, 6]))
+    write_index(tmp_path / "query.csv", written)
+    assert rows(read_index(tmp_path / "query.csv")) == rows(written)
+    assert (tmp_path / "query.csv").read_bytes().startswith(b"file,pid,camid\nquery/1_c1.jpg,1,1\n")
+    files, camids = read_cameras(tmp_path / "query.csv")
+    assert (files, camids.tolist()) == (written.file, [1, 1, 6])
+
+
+def test_cameras_are_read_without_looking_at_the_pids(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("file,pid,camid\na.jpg,secret,4\n")
+    files, camids = read_cameras(tmp_path / "train.csv")
+    assert (files, camids.tolist()) == (["a.jpg"], [4])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "empty, expected the header file,pid,camid"),
+        ("file,cluster\na.jpg,1\n", "line 1: expected file,pid,camid"),
+        ("file,pid,camid\na.jpg,1\n", "line 2: expected file,pid,camid"),
+        ("file,pid,camid\na.jpg,one,1\n", "expected whole numbers as pid and camid"),
+    ],
+)
+def test_an_index_that_is_something_else(tmp_path: Path, text: str, fault: str) -> None:
+    (tmp_path / "train.csv").write_text(text)
+    with pytest.raises(InputError, match=fault):
+        read_index(tmp_path / "train.csv")
+
+
+def test_an_index_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train.csv: not found"):
+        read_index(tmp_path / "train.csv")
