@@ -55,7 +55,7 @@ def main() -> None:
 @contextmanager
 def folder_written_beside(folder: Path) -> Iterator[Path]:
     """Yield a new folder beside ``folder``; put it in the place of ``folder`` on success, delete it on failure."""
-    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("tmp", "old"))
+    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("new.tmp", "old.tmp"))
     try:
         new.mkdir(parents=True)
         yield new

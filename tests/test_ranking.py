@@ -67,14 +67,14 @@ def test_tied_distances_have_the_authors_map() -> None:
 
 def test_ties_count_against_the_match() -> None:
     found = ranked("tied_distmat")
-    firsts = {True: [], False: []}  # type: dict[bool, list[int]]
+    firsts: dict[bool, list[int]] = {True: [], False: []}
     for q, row in enumerate(STORED["tied_distmat"]):
         match = STORED["gallery_ids"] == STORED["query_ids"][q]
         kept = ~(match & (STORED["gallery_cams"] == STORED["query_cams"][q]))
         if (match & kept).any():
             for ties_first in firsts:
                 firsts[ties_first].append(first_match_by_loop(row, match, kept, ties_first))
-    ranks = np.arange(1, 101)
+    ranks = range(1, 101)
     pessimistic = np.array([np.mean(np.array(firsts[True]) <= k) for k in ranks])
     optimistic = np.array([np.mean(np.array(firsts[False]) <= k) for k in ranks])
     np.testing.assert_array_equal([found.rank(k) for k in ranks], pessimistic)

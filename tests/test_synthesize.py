@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stages import synthesize
 from stages.reid.contact_sheet import Panel, contact_sheet
 from stages.reid.demo import Shot, Sizes, draw_set, duke_name, market_name, planned_set, taken
 from stages.reid.drawing.identities import Identity
@@ -157,6 +158,44 @@ def test_one_shot_is_the_same_twice() -> None:
 def test_contact_sheet_shows_both_domains() -> None:
     panels = (Panel("Source", "one", summer(), source()), Panel("Target", "two", winter(), target()))
     sheet = contact_sheet(3, panels, 2)
-    assert sheet.mode == "P"
     assert sheet.width > 2 * 2 * 64
     assert sheet.height > 5 * 128
+
+
+def test_the_stage_replaces_an_older_demo_and_leaves_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = Path.cwd()
+    text = (here / "params.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"^(demo_\w+_pids): \d+", r"\1: 3", text, flags=re.MULTILINE)
+    text = re.sub(r"^(demo_images_per_\w+): \d+", r"\1: 4", text, flags=re.MULTILINE)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "rounds.yaml").write_bytes((here / "rounds.yaml").read_bytes())
+    older = tmp_path / "data" / "demo" / "older.jpg"
+    older.parent.mkdir(parents=True)
+    older.touch()
+    monkeypatch.chdir(tmp_path)
+    synthesize.main()
+    assert not older.exists()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["demo"]
+    assert sorted(path.name for path in (tmp_path / "data" / "demo").iterdir()) == [
+        "DukeMTMC-reID",
+        "Market-1501-v15.09.15",
+    ]
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["demo.png"]
+
+
+def test_an_interrupted_stage_leaves_the_older_demo_as_it_is(tmp_path: Path) -> None:
+    demo = tmp_path / "demo"
+    demo.mkdir()
+    (demo / "older.jpg").touch()
+
+    def interrupted() -> None:
+        with synthesize.folder_written_beside(demo) as folder:
+            (folder / "newer.jpg").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
+    assert [path.name for path in demo.iterdir()] == ["older.jpg"]

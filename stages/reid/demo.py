@@ -103,8 +103,8 @@ def draw_set(folder: Path, seed: int, domain: Domain, shots: Sequence[Shot], wor
     eyes = cameras(seed, domain)
     batches: list[tuple[Path, int, Camera, list[Shot]]] = []
     for number, camera in enumerate(eyes):
-        taken = [shot for shot in shots if shot.camera == number]
-        batches += [(folder, seed, camera, taken[k : k + BATCH]) for k in range(0, len(taken), BATCH)]
+        own = [shot for shot in shots if shot.camera == number]
+        batches += [(folder, seed, camera, own[k : k + BATCH]) for k in range(0, len(own), BATCH)]
     with tqdm(total=len(shots), desc=f"draw {domain.name}", unit="img") as bar:
         for count in _mapped(batches, workers):
             bar.update(count)
@@ -134,7 +134,7 @@ def _write_batch(batch: tuple[Path, int, Camera, list[Shot]]) -> int:
 
 def _train_cameras(rng: np.random.Generator, cameras: int, images: int, uneven: bool) -> list[int]:
     """Which camera (from 0) takes each picture of one training identity."""
-    seen = int(rng.integers(2, cameras + 1)) if uneven else cameras
+    seen = int(rng.integers(3, cameras + 1)) if uneven else cameras
     order = [int(camera) for camera in rng.permutation(cameras)[: max(2, seen)]]
     if not uneven:
         return [order[k % len(order)] for k in range(images)]

@@ -31,21 +31,14 @@ def figure(
     x, y, unit = place
     view = View(pose.yaw, x, y, unit * identity.body.height, identity.body.width)
     canvas = Canvas(*size, sun)
-    pair, seen_from_front = arms(pose, identity.body.shoulders), cos(pose.yaw) > 0.25
+    pair, hair_first = arms(pose, identity.body.shoulders), cos(pose.yaw) > 0.25
     neck = view.at((0.0, 0.83, 0.0))
     fill = cloth(identity.top, canvas.size, neck[0], neck[1], view.unit)
-    carrier = pair[0] if identity.bag.side < 0 else pair[1]
-    bag_near = view.depth((identity.bag.side * 0.1, 0.5, 0.0)) > -0.03
-
     if cos(pose.yaw) > -0.15:
         paint_backpack(canvas, view, identity.bag)
-    if seen_from_front:
+    if hair_first:
         paint_hair_behind(canvas, view, identity.head)
-    for arm in pair:
-        if view.depth(arm.elbow) < 0:
-            _paint_arm(canvas, view, identity, arm, fill)
-            if arm is carrier:
-                paint_carried(canvas, view, identity.bag, arm, bag_near)
+    _paint_arms(canvas, view, identity, pair, fill, near=False)
     _paint_lower_body(canvas, view, identity, legs(pose))
     paint_neck(canvas, view, identity.body.skin)
     canvas.column(torso(view, identity.top, identity.body.shoulders), fill, 1.0, 0.02 * view.unit)
@@ -53,17 +46,24 @@ def figure(
     paint_straps(canvas, view, identity.bag)
     if cos(pose.yaw) <= -0.15:
         paint_backpack(canvas, view, identity.bag)
-    for arm in pair:
-        if view.depth(arm.elbow) >= 0:
-            _paint_arm(canvas, view, identity, arm, fill)
-            if arm is carrier:
-                paint_carried(canvas, view, identity.bag, arm, bag_near)
+    _paint_arms(canvas, view, identity, pair, fill, near=True)
     paint_collar(canvas, view, identity.top)
-    if not seen_from_front:
+    if not hair_first:
         paint_hair_behind(canvas, view, identity.head)
     paint_scarf(canvas, view, identity.head)
     paint_head(canvas, view, identity.head, identity.body.skin, identity.top.colour)
     return canvas.finished()
+
+
+def _paint_arms(canvas: Canvas, view: View, identity: Identity, pair: tuple[Arm, Arm], fill: Fill, near: bool) -> None:
+    """Those of the arms that are before the torso (``near``), or behind it, and what they carry."""
+    carrier = pair[0] if identity.bag.side < 0 else pair[1]
+    bag_near = view.depth((identity.bag.side * 0.1, 0.5, 0.0)) > -0.03
+    for arm in pair:
+        if (view.depth(arm.elbow) >= 0) == near:
+            _paint_arm(canvas, view, identity, arm, fill)
+            if arm is carrier:
+                paint_carried(canvas, view, identity.bag, arm, bag_near)
 
 
 def _paint_arm(canvas: Canvas, view: View, identity: Identity, arm: Arm, fill: Fill) -> None:
@@ -102,12 +102,12 @@ def _paint_lower_body(canvas: Canvas, view: View, identity: Identity, pair: tupl
     canvas.column(
         [view.section(y, w, d) for y, w, d in ((0.58, 0.075, 0.055), (0.52, 0.086, 0.066), (0.45, 0.07, 0.062))], colour
     )
-    if kind in ("skirt", "long skirt"):
-        hem = 0.31 if kind == "skirt" else 0.14
+    if "skirt" in kind:
+        hem = 0.14 if kind == "long skirt" else 0.31
         spread = max(abs(view.at(leg.knee)[0] - view.x) for leg in pair) / view.unit
         low = max(0.105, 0.8 * spread + 0.055) / view.width
         swept: list[Round] = [view.section(0.57, 0.074, 0.056), view.section(0.48, 0.094, 0.072)]
-        swept.append(view.round((0.0, hem, 0.0), low * (1.0 if kind == "skirt" else 1.08)))
+        swept.append(view.round((0.0, hem, 0.0), low * (1.08 if kind == "long skirt" else 1.0)))
         canvas.column(swept, colour, 1.0, 0.015 * view.unit)
         for across in (-0.45, 0.05, 0.5):  # pleats
             x, y, half = swept[-1]
@@ -116,12 +116,13 @@ def _paint_lower_body(canvas: Canvas, view: View, identity: Identity, pair: tupl
 
 def _paint_leg(canvas: Canvas, view: View, identity: Identity, leg: Leg, tone: float, bare: bool) -> None:
     kind, colour, shoes = identity.bottom.kind, identity.bottom.colour, identity.shoes
-    covered = not bare and kind not in ("shorts", "skirt", "long skirt")
+    covered = not (bare or kind == "shorts" or "skirt" in kind)
     sole = [view.round(leg.heel, 0.016), view.round(leg.toe, 0.0145)]
     upper = [view.round(leg.ankle, 0.024), view.round(between(leg.heel, leg.toe, 0.55), 0.02)]
     if not covered:
         skin = ((leg.hip, 0.05), (leg.knee, 0.034), (between(leg.knee, leg.ankle, 0.4), 0.033), (leg.ankle, 0.019))
-        canvas.limb([view.round(joint, radius) for joint, radius in skin], identity.body.skin, tone)
+        colour_below = (56, 50, 58) if kind == "skirt over tights" else identity.body.skin
+        canvas.limb([view.round(joint, radius) for joint, radius in skin], colour_below, tone)
     canvas.limb(
         sole, mix(shoes.colour, (236, 234, 228), 0.75) if shoes.kind == "sneakers" else shaded(shoes.colour, 0.7), tone
     )

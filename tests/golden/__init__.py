@@ -14,8 +14,9 @@ def golden(name: str) -> dict[str, np.ndarray]:
         return {key: archive[key] for key in archive.files}
 
 
-def assert_close(actual: Tensor | np.ndarray | float, expected: np.ndarray | float, tolerance: float) -> None:
-    """Every value within ``tolerance`` times the largest expected magnitude: zeros among large values need no excuse."""
+def assert_close(actual: Tensor | np.ndarray | None, expected: np.ndarray | float, tolerance: float) -> None:
+    """Every value is within ``tolerance`` times the largest expected magnitude (zeros among large values are noise)."""
+    assert actual is not None, "nothing was computed"
     found = actual.detach().cpu().numpy() if isinstance(actual, Tensor) else np.asarray(actual)
     wanted = np.asarray(expected)
     assert found.shape == wanted.shape

@@ -26,6 +26,8 @@ def backdrop(kind: str, mood: Mood, rng: np.random.Generator) -> NDArray[np.uint
     pixels = np.asarray(picture.reduce(SCALE), np.float32)
     glow = Image.fromarray(np.clip(2.5 * (pixels - 165), 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(6))
     pixels = pixels + mood.bloom * np.asarray(glow, np.float32)
+    # too bright is scaled down as a whole: clipping channels one by one would turn warm windows lemon yellow
+    pixels = pixels * np.minimum(1, 255 / np.maximum(pixels.max(2, keepdims=True), 1))
     # cloudy stains of all sizes: a wall or a street is never of one colour
     stained: NDArray[np.float32] = pixels * _stains(rng)[..., None]
     return np.clip(stained, 0, 255).astype(np.uint8)

@@ -90,7 +90,7 @@ WINTER_CLOTHES = Wardrobe(
         ("wide", 1.5),
         ("cargo", 1),
         ("long skirt", 1),
-        ("skirt", 0.5),
+        ("skirt over tights", 1),
     ),
     bottom_colours=(
         (52, 66, 104),

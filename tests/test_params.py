@@ -1,0 +1,283 @@
+"""params.yaml and rounds.yaml: what is accepted, and the one line for each mistake."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from stages.reid.errors import InputError
+from stages.reid.params import is_round, read_params, read_rounds, round_number
+
+TOP = Path(__file__).parent.parent
+DEFAULTS: dict[str, Any] = YAML(typ="safe", pure=True).load((TOP / "params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def rounds_file(tmp_path: Path) -> Path:
+    path = tmp_path / "rounds.yaml"
+    path.write_text("rounds:\n  r01: r00\n", encoding="utf-8")
+    return path
+
+
+def params_file(folder: Path, **changed: str | None) -> Path:
+    """The project's own parameters with some keys' YAML text changed, or left out where it is None."""
+    texts = {**{key: json.dumps(value) for key, value in DEFAULTS.items()}, **changed}
+    path = folder / "params.yaml"
+    path.write_text("".join(f"{key}: {text}\n" for key, text in texts.items() if text is not None), encoding="utf-8")
+    return path
+
+
+def refusal(path: Path, rounds: Path) -> str:
+    """What the user reads, without the file's name in front."""
+    with pytest.raises(InputError) as refused:
+        read_params(path, rounds)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+def rounds_refusal(folder: Path, text: str) -> str:
+    path = folder / "rounds.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError) as refused:
+        read_rounds(path)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert message.startswith(f"{path}: ")
+    return message.removeprefix(f"{path}: ")
+
+
+def rounds(folder: Path, text: str) -> list[tuple[str, str]]:
+    path = folder / "rounds.yaml"
+    path.write_text(text, encoding="utf-8")
+    return list(read_rounds(path).items())
+
+
+# --- the project's own files -----------------------------------------------------------------------------------------
+
+
+def test_the_projects_own_files_are_valid() -> None:
+    params = read_params(TOP / "params.yaml", TOP / "rounds.yaml")
+    assert params.model_dump() == DEFAULTS
+    assert next(iter(read_rounds(TOP / "rounds.yaml").values())) == "r00"
+
+
+def test_checked_parameters_cannot_be_changed(tmp_path: Path, rounds_file: Path) -> None:
+    params = read_params(params_file(tmp_path), rounds_file)
+    with pytest.raises(ValueError, match="frozen"):
+        params.alpha = 0.5
+
+
+# --- params.yaml -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "value"), [("5e-4", 0.0005), ("3.5e-4", 0.00035), ("1e-3", 0.001), ("1", 1.0)])
+def test_numbers_in_scientific_notation_are_numbers(tmp_path: Path, rounds_file: Path, text: str, value: float) -> None:
+    # YAML 1.1 parsers read 5e-4 as a string
+    assert read_params(params_file(tmp_path, weight_decay=text), rounds_file).weight_decay == value
+
+
+def test_an_unknown_parameter_is_named(tmp_path: Path, rounds_file: Path) -> None:
+    assert refusal(params_file(tmp_path, alhpa="0.9"), rounds_file) == "alhpa: unknown parameter"
+
+
+@pytest.mark.parametrize("key", list(DEFAULTS))
+def test_every_missing_parameter_is_named(tmp_path: Path, rounds_file: Path, key: str) -> None:
+    assert refusal(params_file(tmp_path, **{key: None}), rounds_file) == f"{key}: missing"
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("batch_size", "64.5", "integer"),
+        ("batch_size", '"64"', "integer"),
+        ("batch_size", "true", "integer"),
+        ("batch_size", "", "integer"),
+        ("batch_size", "[64]", "integer"),
+        ("lr", "fast", "number"),
+        ("lr", '"3.5e-4"', "number"),
+        ("lr", "0", "greater than 0"),
+        ("lr", ".nan", "finite"),
+        ("lr", ".inf", "finite"),
+        ("alpha", "1", "less than 1"),
+        ("alpha", "-0.1", "greater than or equal to 0"),
+        ("soft_ce_weight", "1.01", "less than or equal to 1"),
+        ("soft_tri_weight", "-0.01", "greater than or equal to 0"),
+        ("erase_probability", "50", "less than or equal to 1"),
+        ("dropout", "1", "less than 1"),
+        ("clusters", "1", "greater than or equal to 2"),
+        ("iterations", "0", "greater than or equal to 1"),
+        ("padding", "-1", "greater than or equal to 0"),
+        ("stem_relu", "1", "boolean"),
+        ("backbone", "resnet34", "'resnet18' or 'resnet50'"),
+        ("precision", "fp16", "'fp32' or 'bf16'"),
+        ("source_layout", "market", "'market1501', 'dukemtmc' or 'msmt17'"),
+        ("source_root", "5", "string"),
+        ("seeds", "1", "list"),
+        ("pretrain_milestones", "14", "list"),
+    ],
+)
+def test_wrong_values_are_named_with_what_was_expected(
+    tmp_path: Path, rounds_file: Path, key: str, text: str, expected: str
+) -> None:
+    message = refusal(params_file(tmp_path, **{key: text}), rounds_file)
+    assert message.startswith(f"{key}: expected ")
+    assert expected in message
+    assert ", got " in message
+
+
+def test_a_wrong_value_within_a_list_is_named_by_its_place(tmp_path: Path, rounds_file: Path) -> None:
+    message = refusal(params_file(tmp_path, seeds="[1, two]"), rounds_file)
+    assert message.startswith("seeds.1: expected ")
+    assert message.endswith("got 'two'")
+
+
+def test_further_faults_are_counted(tmp_path: Path, rounds_file: Path) -> None:
+    message = refusal(params_file(tmp_path, alpha="2", lr="-1", seeds="[]"), rounds_file)
+    assert message.endswith("(and 2 more)")
+
+
+def test_batch_size_must_be_a_multiple_of_instances(tmp_path: Path, rounds_file: Path) -> None:
+    message = refusal(params_file(tmp_path, batch_size="62", instances="4"), rounds_file)
+    assert message == "batch_size: expected a multiple of instances (4), got 62"
+
+
+def test_seeds_must_differ(tmp_path: Path, rounds_file: Path) -> None:
+    message = refusal(params_file(tmp_path, seeds="[1, 2, 1]"), rounds_file)
+    assert message.startswith("seeds: expected a different seed for every peer")
+    assert "[1, 2, 1]" in message
+
+
+def test_one_seed_is_enough_and_none_is_not(tmp_path: Path, rounds_file: Path) -> None:
+    assert read_params(params_file(tmp_path, seeds="[7]"), rounds_file).seeds == [7]
+    assert refusal(params_file(tmp_path, seeds="[]"), rounds_file).startswith("seeds: ")
+
+
+@pytest.mark.parametrize("text", ["[19, 14]", "[14, 14]"])
+def test_milestones_must_rise(tmp_path: Path, rounds_file: Path, text: str) -> None:
+    assert refusal(params_file(tmp_path, pretrain_milestones=text), rounds_file).startswith("pretrain_milestones: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["alpha: [0.9\n", "alpha: 0.9\n\tlr: 1\n", "alpha: 0.9\nalpha: 0.8\n", "a: b: c\n", "{", "@"]
+)
+def test_broken_yaml_is_one_line(tmp_path: Path, rounds_file: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert refusal(path, rounds_file).startswith("not valid YAML: ")
+
+
+def test_text_that_is_not_utf8_is_one_line(tmp_path: Path, rounds_file: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes("source_name: Zürich\n".encode("latin-1"))
+    assert refusal(path, rounds_file).startswith("not valid YAML: ")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment\n", "- alpha\n", "alpha\n", "5\n"])
+def test_a_file_without_keys_is_one_line(tmp_path: Path, rounds_file: Path, text: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert refusal(path, rounds_file) == "expected `key: value` lines"
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path, rounds_file: Path) -> None:
+    assert refusal(tmp_path / "params.yaml", rounds_file).startswith("not found")
+
+
+def test_wrong_rounds_stop_every_stage(tmp_path: Path, rounds_file: Path) -> None:
+    rounds_file.write_text("rounds:\n  1: 0\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"rounds\.yaml"):
+        read_params(params_file(tmp_path), rounds_file)
+
+
+# --- rounds.yaml -----------------------------------------------------------------------------------------------------
+
+
+def test_rounds_come_in_the_order_in_which_they_run(tmp_path: Path) -> None:
+    text = "rounds:\n  r03: r02\n  r01: r00\n  r02: r01\n"
+    assert rounds(tmp_path, text) == [("r01", "r00"), ("r02", "r01"), ("r03", "r02")]
+
+
+def test_the_chain_and_not_the_name_gives_the_order(tmp_path: Path) -> None:
+    text = "rounds:\n  r01: r02\n  r02: r00\n  r04: r00\n  r03: r04\n"
+    found = rounds(tmp_path, text)
+    assert found[:2] == [("r02", "r00"), ("r04", "r00")]
+    assert sorted(found[2:]) == [("r01", "r02"), ("r03", "r04")]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("rounds:\n  1: r00\n", "1"),
+        ("rounds:\n  r01: 0\n", "0"),
+        ("rounds:\n  1: 0\n", "1"),
+        ("rounds:\n  r01:\n", "None"),
+        ("rounds:\n  r01: [r00]\n", "'r00'"),
+        ("rounds:\n  r1: r00\n", "'r1'"),
+        ("rounds:\n  first: r00\n", "'first'"),
+        ("rounds:\n  r01: r00 \n  r-2: r01\n", "'r-2'"),
+    ],
+)
+def test_names_that_are_no_rounds_are_shown_with_what_was_expected(tmp_path: Path, text: str, named: str) -> None:
+    message = rounds_refusal(tmp_path, text)
+    assert named in message
+    assert "r01" in message
+
+
+def test_a_cycle_is_shown(tmp_path: Path) -> None:
+    message = rounds_refusal(tmp_path, "rounds:\n  r01: r03\n  r02: r01\n  r03: r02\n")
+    assert "cycle" in message
+    assert all(name in message for name in ("r01", "r02", "r03"))
+
+
+def test_a_round_that_starts_from_itself_is_a_cycle(tmp_path: Path) -> None:
+    assert "cycle" in rounds_refusal(tmp_path, "rounds:\n  r01: r00\n  r02: r02\n")
+
+
+def test_a_round_that_leads_into_a_cycle_is_refused(tmp_path: Path) -> None:
+    assert "cycle" in rounds_refusal(tmp_path, "rounds:\n  r01: r02\n  r02: r03\n  r03: r02\n")
+
+
+def test_a_start_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    message = rounds_refusal(tmp_path, "rounds:\n  r01: r00\n  r05: r04\n")
+    assert message == "r05 starts from r04, which is neither r00 nor another round"
+
+
+def test_r00_cannot_be_a_round(tmp_path: Path) -> None:
+    assert "r00" in rounds_refusal(tmp_path, "rounds:\n  r00: r01\n  r01: r00\n")
+
+
+def test_two_names_of_one_number_are_refused(tmp_path: Path) -> None:
+    # r01 and r001 would share their random streams and their line in the tables
+    rounds_refusal(tmp_path, "rounds:\n  r01: r00\n  r001: r01\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["r01: r00\n", "rounds:\n", "rounds: r01\n", "rounds: [r01]\n", "rounds: {}\nseed: 1\n"]
+)
+def test_anything_but_one_mapping_of_rounds_is_refused(tmp_path: Path, text: str) -> None:
+    assert "rounds" in rounds_refusal(tmp_path, text)
+
+
+def test_broken_yaml_in_rounds_is_one_line(tmp_path: Path) -> None:
+    assert rounds_refusal(tmp_path, "rounds:\n  r01: r00\n r02: r01\n").startswith("not valid YAML: ")
+
+
+@pytest.mark.parametrize(("name", "number"), [("r00", 0), ("r07", 7), ("r123", 123)])
+def test_the_number_of_a_round(name: str, number: int) -> None:
+    assert is_round(name)
+    assert round_number(name) == number
+
+
+@pytest.mark.parametrize("name", ["r7", "07", "r", "rr07", "r-1", "r0a", "r07 ", "r07\n", "R07", "r\u0663\u0663", ""])
+def test_what_is_no_round_is_refused(name: str) -> None:
+    assert not is_round(name)
+    with pytest.raises(InputError, match="round's name such as r01"):
+        round_number(name)
+
+
+def test_only_strings_are_rounds() -> None:
+    assert not any(is_round(what) for what in (1, None, ["r01"]))

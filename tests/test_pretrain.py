@@ -1,0 +1,102 @@
+"""One epoch of source pre-training."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from itertools import repeat
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stages.pretrain import train_epoch
+
+LABELS = torch.tensor([0, 0, 1, 1])
+
+
+class TinyNetwork(nn.Module):
+    """A pooled feature and logits of it, with a batch norm in between; records what it is shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 3)
+        self.norm = nn.BatchNorm1d(5)
+        self.classifier = nn.Linear(5, 2, bias=False)
+        self.seen: list[tuple[Tensor, bool, bool]] = []
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        self.seen.append((images, self.training, torch.is_grad_enabled()))
+        pooled = self.conv(images).mean((2, 3))
+        return pooled, self.classifier(self.norm(pooled))
+
+
+def batches(seed: int, shift: float = 0.0) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield torch.randn(4, 3, 8, 8, generator=generator) + shift
+
+
+def trained(target: Iterator[Tensor], iterations: int = 3) -> tuple[TinyNetwork, tuple[float, float]]:
+    torch.manual_seed(0)
+    network = TinyNetwork().eval()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    source = zip(batches(1), repeat(LABELS))
+    losses = train_epoch(network, optimizer, source, target, iterations, 0.1, torch.device("cpu"))
+    return network, losses
+
+
+def test_target_images_change_the_running_statistics_and_nothing_else() -> None:
+    near, losses_near = trained(batches(2))
+    far, losses_far = trained(batches(2, shift=5.0))
+    assert losses_near == losses_far
+    for name, parameter in near.named_parameters():
+        assert torch.equal(parameter, far.get_parameter(name)), name
+    assert not torch.allclose(near.get_buffer("norm.running_mean"), far.get_buffer("norm.running_mean"))
+
+
+def test_each_iteration_shows_source_then_target_in_training_mode() -> None:
+    network, _ = trained(batches(2))
+    assert [with_gradient for _, _, with_gradient in network.seen] == [True, False] * 3
+    assert all(training for _, training, _ in network.seen)
+    assert torch.equal(network.seen[1][0], next(batches(2)))
+    assert int(network.get_buffer("norm.num_batches_tracked")) == 6
+
+
+def test_losses_are_means_over_the_iterations_of_smoothed_cross_entropy_and_hard_triplet() -> None:
+    torch.manual_seed(0)
+    network = TinyNetwork().train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    source = batches(1)
+    ce_sum = triplet_sum = 0.0
+    for _ in range(3):  # the same by hand
+        pooled, logits = network(next(source))
+        ce = F.cross_entropy(logits, LABELS, label_smoothing=0.1)
+        away = (pooled[:, None] - pooled[None]).square().sum(2).clamp(min=1e-12).sqrt()
+        triplet = pooled.new_zeros(())
+        for a in range(4):
+            positive = max(away[a, b] for b in range(4) if LABELS[b] == LABELS[a])
+            negative = min(away[a, b] for b in range(4) if LABELS[b] != LABELS[a])
+            triplet = triplet - torch.log(negative.exp() / (positive.exp() + negative.exp())) / 4
+        optimizer.zero_grad()
+        (ce + triplet).backward()
+        optimizer.step()
+        ce_sum, triplet_sum = ce_sum + float(ce), triplet_sum + float(triplet)
+    found, losses = trained(batches(2))
+    assert losses == pytest.approx((ce_sum / 3, triplet_sum / 3), rel=1e-4)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(found.get_parameter(name), parameter, rtol=1e-3, atol=1e-5)
+
+
+def test_training_lowers_the_loss_on_a_fixed_batch() -> None:
+    torch.manual_seed(0)
+    network = TinyNetwork()
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    images = next(batches(1))
+    before = deepcopy(network)
+    source, target = repeat((images, LABELS)), batches(2)
+    first = train_epoch(
+        before, torch.optim.Adam(before.parameters(), lr=0.0), source, target, 1, 0.1, torch.device("cpu")
+    )
+    train_epoch(network, optimizer, source, target, 30, 0.1, torch.device("cpu"))
+    last = train_epoch(network, optimizer, source, target, 1, 0.1, torch.device("cpu"))
+    assert sum(last) < 0.8 * sum(first)

@@ -1,0 +1,220 @@
+"""Outputs are there whole or not at all."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.reid.errors import InputError
+from stages.reid.store import (
+    existing,
+    folder_beside,
+    read_array,
+    read_json,
+    write_array,
+    write_json,
+    write_text,
+    written_beside,
+)
+
+TOP = Path(__file__).parent.parent
+
+
+def test_text_is_written_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.txt"
+    write_text(path, "Zürich\nBern\n")
+    assert path.read_bytes() == "Zürich\nBern\n".encode()
+    assert [found.name for found in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_json_keeps_its_order_and_comes_back(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    content = {"b": 1, "a": [0.25, None, "x"], "c": {"z": 0, "y": 1}}
+    write_json(path, content)
+    assert read_json(path) == content
+    assert path.read_text().startswith('{\n  "b": 1,\n  "a": [')
+    assert path.read_text().endswith("}\n")
+
+
+def test_an_array_comes_back_to_the_bit_and_read_only(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    array = np.random.default_rng(0).random((5, 3)).astype(np.float32)
+    write_array(path, array)
+    found = read_array(path)
+    assert isinstance(found, np.memmap)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, array)
+    with pytest.raises(ValueError, match="read-only"):
+        found[0, 0] = 1
+
+
+def test_equal_contents_are_equal_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_array(tmp_path / f"{name}.npy", np.arange(6).reshape(2, 3))
+        write_json(tmp_path / f"{name}.json", {"x": 1.5})
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+
+    def write_half() -> None:
+        with written_beside(path) as temporary:
+            temporary.write_text("half of the new")
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        write_half()
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_failure_before_anything_is_written_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), written_beside(tmp_path / "a.txt"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_new_file_appears_only_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with written_beside(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.parent == path.parent  # a rename within one folder cannot be half done
+    assert path.read_text() == "new"
+
+
+def test_objects_cannot_be_written_as_arrays(tmp_path: Path) -> None:
+    # they would be pickled
+    with pytest.raises(ValueError, match="Object arrays"):
+        write_array(tmp_path / "a.npy", np.array([{}, None], object))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["missing.npy", "missing.json"])
+def test_missing_files_are_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    for read in (existing, read_array if name.endswith("npy") else read_json):
+        with pytest.raises(InputError) as refused:
+            read(path)
+        assert str(refused.value) == f"{path}: not found"
+
+
+def assert_refused_array(path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        read_array(path)
+    assert str(refused.value).startswith(f"{path}: expected a NumPy array")
+    assert "\n" not in str(refused.value)
+
+
+def test_damaged_arrays_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    write_array(path, np.arange(1000))
+    whole = path.read_bytes()
+    for length in (4000, 130, 60, 9, 6, 3, 0):
+        path.write_bytes(whole[:length])
+        assert_refused_array(path)
+    path.write_bytes(b"no array at all, only some bytes")
+    assert_refused_array(path)
+
+
+def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([{}, None], object), allow_pickle=True)
+    assert_refused_array(path)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"{'a': 1}", b'{"a": 1}\n{', b"\xff\xfe"])
+def test_damaged_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        read_json(path)
+    assert str(refused.value).startswith(f"{path}: expected JSON")
+    assert "\n" not in str(refused.value)
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from stages.reid.errors import run
+from stages.reid.store import write_array, write_text
+
+def main():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+    {call}
+
+run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        'write_text(Path(sys.argv[1]), "x" * 100_000)',
+        "write_array(Path(sys.argv[1]), np.zeros(100_000))",
+        "write_array(Path(sys.argv[1]), np.zeros((100, 100)).T)",
+    ],
+    ids=["text", "array", "transposed array"],
+)
+def test_a_full_disk_ends_a_stage_with_one_line_and_keeps_the_old_output(tmp_path: Path, call: str) -> None:
+    pytest.importorskip("resource", reason="no limits on file sizes here")
+    path = tmp_path / "output"
+    path.write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK.format(call=call), str(path)],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith(f"error: {path}: cannot be written")
+    assert done.stderr.count("\n") == 1
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["output"]
+
+
+# --- whole folders ---------------------------------------------------------------------------------------------------
+
+
+def fill(folder: Path, **texts: str) -> None:
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out" / "data"
+    with folder_beside(path) as temporary:
+        fill(temporary, a="1", b="2")
+        assert not path.exists()
+    with folder_beside(path) as temporary:
+        fill(temporary, a="3")
+        assert contents(path) == {"a": "1", "b": "2"}
+    assert contents(path) == {"a": "3"}
+    assert [found.name for found in path.parent.iterdir()] == ["data"]
+
+
+def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    path.mkdir()
+    fill(path, a="old")
+
+    def write_half() -> None:
+        with folder_beside(path) as temporary:
+            fill(temporary, a="new")
+            raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError, match="interrupted"):
+        write_half()
+    assert contents(path) == {"a": "old"}
+    assert [found.name for found in tmp_path.iterdir()] == ["data"]
