@@ -228,6 +228,17 @@ def test_dropout_changes_the_logits_only_and_in_training_only() -> None:
         assert torch.equal(network(IMAGES)[1], network(IMAGES)[1])
 
 
+def test_dropout_stands_between_neck_and_classifier() -> None:
+    plain, dropping = small().train(), small(dropout=0.5).train()
+    for network in (plain, dropping):
+        network.set_classifier(torch.eye(64, 512))  # shows what the classifier is given
+    with torch.no_grad():
+        given, (_, dropped) = plain(IMAGES)[1], dropping(IMAGES)
+    kept = dropped != 0
+    torch.testing.assert_close(dropped[kept], 2 * given[kept])
+    assert 0.3 < float(kept.double().mean()) < 0.7
+
+
 def test_bfloat16_runs_the_backbone_only_and_stays_near() -> None:
     with torch.no_grad():
         plain, (pooled, logits) = small().train()(IMAGES), small(precision="bf16").train()(IMAGES)

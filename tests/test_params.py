@@ -262,6 +262,10 @@ def test_anything_but_one_mapping_of_rounds_is_refused(tmp_path: Path, text: str
     assert "rounds" in rounds_refusal(tmp_path, text)
 
 
+def test_an_empty_mapping_of_rounds_is_refused(tmp_path: Path) -> None:
+    assert "r01: r00" in rounds_refusal(tmp_path, "rounds: {}\n")
+
+
 def test_broken_yaml_in_rounds_is_one_line(tmp_path: Path) -> None:
     assert rounds_refusal(tmp_path, "rounds:\n  r01: r00\n r02: r01\n").startswith("not valid YAML: ")
 

@@ -80,7 +80,7 @@ def test_losses_are_means_over_the_iterations_of_smoothed_cross_entropy_and_hard
         optimizer.zero_grad()
         (ce + triplet).backward()
         optimizer.step()
-        ce_sum, triplet_sum = ce_sum + float(ce), triplet_sum + float(triplet)
+        ce_sum, triplet_sum = ce_sum + float(ce.detach()), triplet_sum + float(triplet.detach())
     found, losses = trained(batches(2))
     assert losses == pytest.approx((ce_sum / 3, triplet_sum / 3), rel=1e-4)
     for name, parameter in network.named_parameters():

@@ -72,6 +72,7 @@ def test_buffers_are_left_alone() -> None:
 def test_frozen_parameters_are_averaged_too_and_no_gradient_is_recorded() -> None:
     teacher, student = nn.Linear(2, 1), nn.Linear(2, 1)
     student.bias.requires_grad_(False)
+    teacher.bias.requires_grad_(False)
     update_teacher(teacher, student, 0, ALPHA)
     assert torch.equal(teacher.bias, student.bias)
     assert teacher.weight.grad_fn is None

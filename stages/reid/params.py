@@ -111,6 +111,10 @@ def read_rounds(path: Path = ROUNDS_FILE) -> dict[str, str]:
     rounds = content.get("rounds")
     if set(content) != {"rounds"} or not isinstance(rounds, Mapping):
         raise InputError(f"{path}: expected one key `rounds` with a mapping such as `r01: r00`")
+    if not rounds:
+        raise InputError(
+            f"{path}: expected a round at least, such as `r01: r00`; direct transfer alone is `dvc repro direct`"
+        )
     for name, start in rounds.items():
         for what in (name, start):
             if not is_round(what):
