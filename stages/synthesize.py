@@ -1,17 +1,14 @@
 """Draw the demo's two data sets and a sheet that shows them: ``python -m stages.synthesize``."""
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from stages.reid.contact_sheet import Panel, contact_sheet
-from stages.reid.demo import Sizes, draw_set, duke_name, market_name, planned_set
+from stages.reid.drawing.contact_sheet import Panel, contact_sheet
+from stages.reid.drawing.demo import Sizes, draw_set, duke_name, market_name, planned_set
+from stages.reid.drawing.scenes import summer, winter
 from stages.reid.errors import run
 from stages.reid.params import read_params
-from stages.reid.scenes import summer, winter
-from stages.reid.store import written_beside
+from stages.reid.store import folder_beside, written_beside
 
 DEMO = Path("data/demo")
 SOURCE = "DukeMTMC-reID"
@@ -41,7 +38,7 @@ def main() -> None:
     source_shots = planned_set(seed, source, source_sizes, duke_name, uneven=False, extras=False)
     target_shots = planned_set(seed, target, target_sizes, market_name, uneven=True, extras=True)
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
-    with folder_written_beside(DEMO) as folder:
+    with folder_beside(DEMO) as folder:
         draw_set(folder / SOURCE, seed, source, source_shots, workers)
         draw_set(folder / TARGET, seed, target, target_shots, workers)
     panels = (
@@ -50,21 +47,6 @@ def main() -> None:
     )
     with written_beside(SHEET) as temporary:
         contact_sheet(seed, panels, SHEET_PEOPLE).save(temporary, "PNG", optimize=True)
-
-
-@contextmanager
-def folder_written_beside(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside ``folder``; put it in the place of ``folder`` on success, delete it on failure."""
-    new, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{what}") for what in ("new.tmp", "old.tmp"))
-    try:
-        new.mkdir(parents=True)
-        yield new
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from stages import synthesize
-from stages.reid.contact_sheet import Panel, contact_sheet
-from stages.reid.demo import Shot, Sizes, draw_set, duke_name, market_name, planned_set, taken
+from stages.reid.drawing.contact_sheet import Panel, contact_sheet
+from stages.reid.drawing.demo import Shot, Sizes, draw_set, duke_name, market_name, planned_set, taken
 from stages.reid.drawing.identities import Identity
-from stages.reid.scenes import Domain, cameras, summer, winter
+from stages.reid.drawing.scenes import Domain, cameras, summer, winter
 
 SIZES = Sizes(train_pids=16, images_per_train_pid=9, test_pids=12, images_per_test_pid=10)
 NAMES = {
@@ -183,19 +183,3 @@ def test_the_stage_replaces_an_older_demo_and_leaves_nothing_else(
         "Market-1501-v15.09.15",
     ]
     assert [path.name for path in (tmp_path / "docs").iterdir()] == ["demo.png"]
-
-
-def test_an_interrupted_stage_leaves_the_older_demo_as_it_is(tmp_path: Path) -> None:
-    demo = tmp_path / "demo"
-    demo.mkdir()
-    (demo / "older.jpg").touch()
-
-    def interrupted() -> None:
-        with synthesize.folder_written_beside(demo) as folder:
-            (folder / "newer.jpg").touch()
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert [path.name for path in tmp_path.iterdir()] == ["demo"]
-    assert [path.name for path in demo.iterdir()] == ["older.jpg"]

@@ -1,1 +1,1 @@
-"""The demo's drawing: people, backdrops and what a camera makes of them. Only ``stages.reid.demo`` uses it."""
+"""The demo's data: invented people, drawn, and what the cameras of two cities make of them."""

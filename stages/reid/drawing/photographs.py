@@ -9,9 +9,9 @@ from PIL import Image, ImageDraw, ImageFilter
 from stages.reid.drawing.backdrops import HEIGHT, WIDTH
 from stages.reid.drawing.canvas import Canvas, mix, shaded
 from stages.reid.drawing.identities import Identity, invented
+from stages.reid.drawing.pedestrians import figure
+from stages.reid.drawing.scenes import Camera
 from stages.reid.drawing.skeleton import Pose
-from stages.reid.pedestrians import figure
-from stages.reid.scenes import Camera
 
 SIZE = (64, 128)  # of a picture: width, height
 GROUND = 121.5  # where the feet of a well framed person stand

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from stages.reid.demo import Shot, taken
+from stages.reid.drawing.demo import Shot, taken
 from stages.reid.drawing.photographs import SIZE
-from stages.reid.scenes import Domain, cameras
+from stages.reid.drawing.scenes import Domain, cameras
 
 GAP = 3  # between pictures
 HEAD = 30  # height of a panel's title

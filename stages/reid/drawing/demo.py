@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from stages.reid.drawing.identities import Identity, invented, invented_people
 from stages.reid.drawing.photographs import framings, photograph
-from stages.reid.scenes import Camera, Domain, cameras
+from stages.reid.drawing.scenes import Camera, Domain, cameras
 from stages.reid.streams import numpy_stream
 
 DISTRACTOR, JUNK = 0, -1  # Market-1501's identities of what is nobody in the query, and of what is not evaluated
