@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from stages.reid.errors import run
 from stages.reid.params import FIRST_ROUND, is_round, read_params, read_rounds, round_number
@@ -110,21 +111,18 @@ def label_cells(labels: dict[str, float]) -> list[str]:
 
 def round_table(results: dict[str, Any]) -> str:
     """CSV for the plots: one line a round, shares 0 .. 1; pseudo labels are empty in round 0."""
-    lines = [",".join(["round", *ACCURACY, *QUALITY])]
-    for name, result in results.items():
-        labels = result["pseudo_labels"]
-        figures = [*mean_accuracy(result).values(), *(labels.get(key) for key in QUALITY)]
-        lines.append(",".join([str(round_number(name)), *("" if x is None else f"{x:.6g}" for x in figures)]))
-    return "\n".join(lines) + "\n"
+    rows = [
+        {"round": round_number(name), **mean_accuracy(result), **result["pseudo_labels"]}
+        for name, result in results.items()
+    ]
+    table: str = pd.DataFrame(rows, columns=["round", *ACCURACY, *QUALITY]).to_csv(index=False, float_format="%.6g")
+    return table
 
 
 def joined_losses(files: list[Path]) -> str:
     """The losses of all rounds under one header."""
-    header, lines = "", []
-    for file in files:
-        header, *rows = existing(file).read_text(encoding="utf-8").splitlines()
-        lines += rows
-    return "\n".join([header, *lines]) + "\n"
+    losses: str = pd.concat([pd.read_csv(existing(file)) for file in files]).to_csv(index=False, float_format="%.6f")
+    return losses
 
 
 if __name__ == "__main__":

@@ -70,6 +70,9 @@ def main() -> None:
     students = [for_training(read_network(path, "student", build), centroids) for path in start]
     teachers = [for_training(read_network(path, "teacher", build), centroids) for path in start]
     done = read_iterations(start[0])
+    for path in start[1:]:
+        if read_iterations(path) != done:
+            raise InputError(f"{path}: {read_iterations(path)} iterations done, expected {done} as {start[0].name} has")
     trained = [p for student in students for p in student.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=params.lr, weight_decay=params.weight_decay, fused=True)
     # without soft losses and with alpha 0 a teacher is its student, whose forward need not be repeated

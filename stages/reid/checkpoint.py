@@ -1,6 +1,5 @@
 """Networks on disk: a peer's student and teacher in one safetensors file, and the backbone's initial weights."""
 
-import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,12 +7,12 @@ from typing import Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from stages.reid.errors import InputError
 from stages.reid.network import ReidNetwork
-from stages.reid.store import existing, written_beside
+from stages.reid.store import existing, write_bytes
 
 Role = Literal["student", "teacher"]
 
@@ -42,9 +41,8 @@ def write_peer(path: Path, student: ReidNetwork, teacher: ReidNetwork, iteration
         for role, network in (("student", student), ("teacher", teacher))
         for name, tensor in network.state_dict().items()
     }
-    with written_beside(path) as temporary:
-        # a single metadata entry: the order of several is not deterministic
-        save_file(tensors, temporary, metadata={"iterations": str(iterations)})
+    # a single metadata entry: the order of several is not deterministic
+    write_bytes(path, save(tensors, metadata={"iterations": str(iterations)}))
 
 
 def read_iterations(path: Path) -> int:
@@ -62,7 +60,8 @@ def read_network(path: Path, role: Role, build: Callable[[int], ReidNetwork]) ->
     Raises :class:`InputError` when the file is missing, damaged or holds another network than ``build`` makes.
     """
     with _opened(path) as file:
-        state = {name.removeprefix(f"{role}."): file.get_tensor(name) for name in file.keys() if name.startswith(role)}  # noqa: SIM118
+        names = list(file.keys())
+        state = {name.removeprefix(f"{role}."): file.get_tensor(name) for name in names if name.startswith(f"{role}.")}
     if "classifier.weight" not in state:
         raise InputError(f"{path}: holds no {role}")
     network = build(len(state["classifier.weight"]))
@@ -85,8 +84,8 @@ def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> 
         entry = get_model_weights(backbone)["IMAGENET1K_V1"]  # what the authors started from
         try:
             state = entry.get_state_dict(progress=True, check_hash=True)
-        except OSError as error:
-            raise InputError(f"weights: imagenet: torchvision could not download {entry.url}: {error}") from None
+        except (OSError, RuntimeError) as error:
+            raise InputError(f"weights: imagenet: torchvision could not load {entry.url}: {error}") from None
     else:
         state = _read_state(Path(weights))
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
@@ -101,14 +100,18 @@ def _opened(path: Path) -> safe_open:
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"weights: {path}: not found: expected imagenet, none, or a .safetensors or .pth file")
     try:
-        if existing(path).suffix == ".safetensors":
+        if path.suffix == ".safetensors":
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, OSError) as error:
+    except Exception as error:  # a damaged file makes torch raise almost anything
         reason = str(error).split("\n", 1)[0]
         raise InputError(f"weights: {path}: expected a whole .safetensors or .pth file of tensors: {reason}") from None
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
         raise InputError(f"weights: {path}: expected a mapping of names to tensors")
     return dict(state)
 

@@ -10,14 +10,14 @@ class InputError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a stage's ``main``; print an :class:`InputError` or a full disk as one line and exit with 1."""
+    """Call a stage's ``main``; print an :class:`InputError`, a full disk and the like as one line and exit with 1."""
     try:
         main()
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise
-        sys.exit(f"error: {error.filename or 'output'}: cannot be written: {error.strerror}")
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        reason = error.strerror or str(error)
+        sys.exit(f"error: {error.filename or 'a file'}: {'cannot be written: ' if full else ''}{reason}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -5,6 +5,7 @@ import torch
 from tqdm import tqdm
 
 from stages.reid.augment import normalise
+from stages.reid.errors import InputError
 from stages.reid.network import ReidNetwork
 
 BATCH = 128
@@ -17,4 +18,6 @@ def extract(network: ReidNetwork, images: np.ndarray, device: torch.device, labe
     for start in tqdm(range(0, len(images), BATCH), desc=label, unit="batch", leave=False, disable=None):
         batch = normalise(np.array(images[start : start + BATCH])).to(device)
         features[start : start + BATCH] = network.embed(batch).cpu().numpy()
+    if not np.isfinite(features).all():
+        raise InputError(f"{label}: the features are not finite: expected a network that has not diverged")
     return features

@@ -130,7 +130,7 @@ def read_rounds(path: Path = ROUNDS_FILE) -> dict[str, str]:
 
 def is_round(name: object) -> bool:
     """Whether this is a round's name, such as r01."""
-    return isinstance(name, str) and re.fullmatch(r"r[0-9]{2,}", name) is not None
+    return isinstance(name, str) and re.fullmatch(r"r([0-9]{2}|[1-9][0-9]{2,})", name) is not None
 
 
 def round_number(name: str) -> int:
@@ -175,6 +175,6 @@ def _first_fault(error: ValidationError) -> str:
     elif first["type"] == "value_error":
         text = str(first["ctx"]["error"])
     else:
-        message = first["msg"].removeprefix("Input should be ")
+        message = re.sub(r"^\w+ should (be|have) ", "", first["msg"])
         text = f"{key}: expected {message}, got {first['input']!r}"
     return text + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")

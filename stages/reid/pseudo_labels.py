@@ -27,7 +27,11 @@ def write_pseudo_labels(path: Path, files: Sequence[str], labels: np.ndarray) ->
 def read_pseudo_labels(path: Path, files: Sequence[str]) -> np.ndarray:
     """Pseudo labels (N,) int64 of ``files``, which must be the images that were clustered, in the same order."""
     with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
-        header, *rows = csv.reader(file)
-    if header != COLUMNS or [row[0] for row in rows] != list(files):
+        rows = list(csv.reader(file))
+    try:
+        labels = np.array([int(cluster) for _, cluster in rows[1:]], np.int64)
+    except ValueError:
+        labels = None
+    if labels is None or rows[:1] != [COLUMNS] or [row[0] for row in rows[1:]] != list(files):
         raise InputError(f"{path}: expected {','.join(COLUMNS)} of the {len(files)} target training images, in order")
-    return np.array([int(row[1]) for row in rows], np.int64)
+    return labels

@@ -22,7 +22,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        error.filename = str(path)  # the user knows the output by its name, not by the temporary one
+        _name(error, temporary, path)
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -42,10 +42,22 @@ def folder_beside(path: Path) -> Iterator[Path]:
         temporary.rename(path)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        error.filename = str(path)  # the user knows the output by its name, not by the temporary one
+        _name(error, temporary, path)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _name(error: OSError, temporary: Path, path: Path) -> None:
+    """The user knows the output by its name, not by the temporary one; a failed write does not name it at all."""
+    if error.filename is None or str(error.filename).startswith(str(temporary)):
+        error.filename = str(path)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as it is."""
+    with written_beside(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -70,14 +82,17 @@ def read_json(path: Path) -> Any:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as ``.npy``."""
     with written_beside(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array, allow_pickle=False)
+        array = np.ascontiguousarray(array)
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        # not np.save, which hides why it could not write, such as a full disk
+        file.write(array.data)
 
 
 def read_array(path: Path) -> np.ndarray:
     """Memory-map one ``.npy`` file, read-only."""
     try:
         return np.load(existing(path), mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise InputError(f"{path}: expected a NumPy array: {error}") from None
 
 
