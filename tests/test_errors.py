@@ -27,7 +27,13 @@ def test_a_full_disk_is_one_line(number: int) -> None:
     assert ended.value.code == "error: models/r01/peer1.safetensors: cannot be written: no room"
 
 
-@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "denied"), ValueError("a bug"), KeyError("a bug")])
+def test_a_forbidden_file_is_one_line() -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: raising(PermissionError(errno.EACCES, "denied", "params.yaml")))
+    assert ended.value.code == "error: params.yaml: denied"
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug")])
 def test_anything_else_keeps_its_traceback(error: Exception) -> None:
     with pytest.raises(type(error)):
         run(lambda: raising(error))

@@ -126,7 +126,7 @@ def test_losses_are_joined_under_one_header(tmp_path: Path) -> None:
     (tmp_path / "r01.csv").write_text("iteration,total\n1,5.0\n2,4.0\n")
     (tmp_path / "r02.csv").write_text("iteration,total\n3,3.0\n")
     found = report.joined_losses([tmp_path / "r01.csv", tmp_path / "r02.csv"])
-    assert found == "iteration,total\n1,5.0\n2,4.0\n3,3.0\n"
+    assert found == "iteration,total\n1,5.000000\n2,4.000000\n3,3.000000\n"
 
 
 def test_missing_losses_are_named(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
     found = (tmp_path / "metrics" / "summary.json").read_text()
     assert '"last_mAP": 0.45' in found
     assert '"best_on_test_mAP": 0.5,' in found
-    assert (tmp_path / "metrics" / "losses.csv").read_text() == "iteration,total\n1,1.0\n2,1.0\n"
+    assert (tmp_path / "metrics" / "losses.csv").read_text() == "iteration,total\n1,1.000000\n2,1.000000\n"
     assert not (tmp_path / "metrics" / "rounds" / "r03.json").exists()
     rounds = (tmp_path / "metrics" / "rounds.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in rounds] == ["round", "0", "1", "2"]

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -82,10 +83,8 @@ def read_json(path: Path) -> Any:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write one array as ``.npy``."""
     with written_beside(path) as temporary, open(temporary, "wb") as file:
-        array = np.ascontiguousarray(array)
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        # not np.save, which hides why it could not write, such as a full disk
-        file.write(array.data)
+        # into a real file NumPy writes with C's functions, which hide why they could not, such as a full disk
+        np.lib.format.write_array(SimpleNamespace(write=file.write), array, allow_pickle=False)
 
 
 def read_array(path: Path) -> np.ndarray:
