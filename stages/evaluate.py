@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.reid.checkpoint import peer_path, read_network
+from stages.reid.checkpoint import forget_unlisted_peers, peer_path, read_network
 from stages.reid.datasets import Index, read_index
 from stages.reid.device import deterministic_device
 from stages.reid.errors import run
@@ -33,6 +33,7 @@ def main() -> None:
     name: str = parser.parse_args().round
     params = read_params()
     device = deterministic_device()
+    forget_unlisted_peers(MODELS / name, params.seeds)
     build = partial(
         ReidNetwork,
         params.backbone,
