@@ -81,7 +81,7 @@ def test_numbers_in_scientific_notation_are_numbers(tmp_path: Path, rounds_file:
 
 
 def test_an_unknown_parameter_is_named(tmp_path: Path, rounds_file: Path) -> None:
-    assert refusal(params_file(tmp_path, alhpa="0.9"), rounds_file) == "alhpa: unknown parameter"
+    assert refusal(params_file(tmp_path, alhpa="0.9"), rounds_file) == "alhpa: unknown parameter, did you mean alpha?"
 
 
 @pytest.mark.parametrize("key", list(DEFAULTS))

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -165,16 +166,18 @@ def _read_mapping(path: Path) -> dict[Any, Any]:
 
 def _first_fault(error: ValidationError) -> str:
     """The first fault as ``key: what was expected, what was got``, and how many more there are."""
-    faults = error.errors()
+    # an unknown key first: where one is mistyped, the right one is missing
+    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     first = faults[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         text = f"{key}: missing"
     elif first["type"] == "extra_forbidden":
-        text = f"{key}: unknown parameter"
+        meant = get_close_matches(key, Params.model_fields, n=1)
+        text = f"{key}: unknown parameter" + "".join(f", did you mean {name}?" for name in meant)
     elif first["type"] == "value_error":
         text = str(first["ctx"]["error"])
     else:
-        message = re.sub(r"^\w+ should (be|have) ", "", first["msg"])
+        message = re.sub(r"^\w+ should (be|have) | after validation.*", "", first["msg"])
         text = f"{key}: expected {message}, got {first['input']!r}"
     return text + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
