@@ -264,11 +264,11 @@ def test_forced_again_every_byte_is_the_same(project: Path) -> None:
 
 
 def test_a_changed_alpha_reruns_training_and_what_follows(project: Path) -> None:
-    output = dvc(project, "exp", "run", "--set-param", "alpha=0.9", "--name", "slower")
+    output = dvc(project, "exp", "run", "--set-param", "alpha=0.3", "--name", "faster")
     assert sorted(stages_run(output)) == [
         *("cluster@r02", "evaluate@r01", "evaluate@r02", "extract@r02", "report", "train@r01", "train@r02")
     ]
-    assert "last_mAP" in dvc(project, "metrics", "diff", "--all", "HEAD", "slower")
+    assert "last_mAP" in dvc(project, "metrics", "diff", "--all", "HEAD", "faster")
     restore(project)
 
 
@@ -301,10 +301,12 @@ def test_ones_own_folder_is_reachable_from_a_temporary_experiment(project: Path,
     if reach == "dvc add":
         dvc(project, "add", root)
         commit(project)
-    name = reach.replace(" ", "-")
     change = ("--set-param", f"target_root={root}", "--set-param", "target_name=mine")
-    output = dvc(project, "exp", "run", "--temp", "--name", name, *change, "prepare@target")
-    assert stages_run(output) == ["prepare@target"]
+    # given a stage to reach, DVC does not fetch what `dvc add` tracks; a whole run, which is what people start, does
+    upto = ["prepare@target"] if reach == "absolute path" else []
+    output = dvc(project, "exp", "run", "--temp", "--name", reach.replace(" ", "-"), *change, *upto)
+    assert stages_run(output)[0] == "prepare@target"
+    assert "data/raw" not in sh(project, "git", "status", "--porcelain").stdout
     restore(project)
 
 
