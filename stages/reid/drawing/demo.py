@@ -63,7 +63,7 @@ def market_name(pid: int, camera: int, number: int, rng: np.random.Generator) ->
 def planned_set(seed: int, domain: Domain, sizes: Sizes, name: Name, uneven: bool, extras: bool) -> list[Shot]:
     """Every picture of one domain.
 
-    ``uneven``: each training identity is seen by two or more of the cameras, unequally often. ``extras``: the gallery
+    ``uneven``: each training identity is seen by three or more of the cameras, unequally often. ``extras``: the gallery
     also holds distractors and junk.
     """
     rng = numpy_stream(seed, f"{domain.name}/pids")
@@ -135,7 +135,7 @@ def _write_batch(batch: tuple[Path, int, Camera, list[Shot]]) -> int:
 def _train_cameras(rng: np.random.Generator, cameras: int, images: int, uneven: bool) -> list[int]:
     """Which camera (from 0) takes each picture of one training identity."""
     seen = int(rng.integers(3, cameras + 1)) if uneven else cameras
-    order = [int(camera) for camera in rng.permutation(cameras)[: max(2, seen)]]
+    order = [int(camera) for camera in rng.permutation(cameras)[:seen]]
     if not uneven:
         return [order[k % len(order)] for k in range(images)]
     once = order[:images]  # each of them at least once
