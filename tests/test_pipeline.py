@@ -65,16 +65,13 @@ def closure(path: Path) -> set[str]:
 def keys_read(path: Path) -> set[str]:
     """The parameters that a stage's file reads as ``params.<key>``; any other use of ``params`` fails."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    read = {
-        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "params"
-    }
     uses = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "params"]
     attributes = [
         node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "params"
     ]
     assignments = [node for node in uses if isinstance(node.ctx, ast.Store)]
     assert len(uses) == len(attributes) + len(assignments), f"{path}: `params` is handed on whole"
-    return read
+    return {node.attr for node in attributes}
 
 
 def entry_point(stage: str) -> Path:
