@@ -27,6 +27,6 @@ $(VENV)/.complete: requirements.txt
 	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --require-hashes --requirements requirements.txt
 	@touch $@
 
-# without index addresses: the file must serve any mirror
+# hashes, but no index addresses: any mirror serves, and what it serves is checked
 lock: environment
 	uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --extra dev pyproject.toml --output-file requirements.txt

@@ -1,7 +1,6 @@
 """Image folders -> packed uint8 arrays and their index: data/packed/<set>/{train,query,gallery}.{npy,csv}."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from stages.reid.errors import run
 from stages.reid.layouts import read_dataset
 from stages.reid.packing import pack
 from stages.reid.params import read_params
+from stages.reid.processes import cpus
 from stages.reid.store import folder_beside
 
 PACKED = Path("data/packed")
@@ -50,12 +50,6 @@ def table(splits: dict[str, Index], layout: str) -> str:
         pids, distractors = identities(index, layout)
         lines.append(f"{split:8}{len(index):9,}{pids:7,}{len(np.unique(index.camid)):9}{distractors:13,}")
     return "\n".join(lines)
-
-
-def cpus() -> int:
-    """How many processors this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, 61)  # Windows cannot wait for more processes
 
 
 if __name__ == "__main__":

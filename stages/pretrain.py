@@ -72,7 +72,7 @@ def main() -> None:
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, weight_decay=params.weight_decay, fused=True)
 
-    best, best_map, curve = deepcopy(network), -1.0, ["epoch,lr,cross_entropy,triplet,source_mAP"]
+    best, best_map, curve = network, -1.0, ["epoch,lr,cross_entropy,triplet,source_mAP"]
     for epoch in (bar := tqdm(range(params.pretrain_epochs), desc=f"pre-training peer {seed}", unit="epoch")):
         lr = warmup_multistep(epoch, params.pretrain_lr, params.pretrain_warmup_epochs, params.pretrain_milestones)
         for group in optimizer.param_groups:

@@ -1,7 +1,8 @@
 """All rounds -> metrics/summary.json, metrics/results.md and the tables behind the plots.
 
-"last" is the mean of the peers' teachers after the last round: it needs no label of the target. "best on test" is the
-authors' protocol: over all rounds, the one teacher with the best mAP on the target's *test labels*. They never mix.
+"last" is the mean of the peers' teachers after the last round to run: it needs no label of the target. "best on test"
+is the authors' protocol: over all rounds of adaptation, the one teacher with the best mAP on the target's *test
+labels*. They never mix.
 """
 
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.reid.errors import run
+from stages.reid.errors import InputError, run
 from stages.reid.params import FIRST_ROUND, is_round, read_params, read_rounds, round_number
 from stages.reid.store import existing, read_json, write_json, write_text
 
@@ -28,12 +29,14 @@ def main() -> None:
     for folder, suffix in ((ROUNDS, "json"), (LOSSES, "csv")):
         forget_unlisted_rounds(folder, suffix, [FIRST_ROUND, *rounds])
     results = {name: read_json(ROUNDS / f"{name}.json") for name in [FIRST_ROUND, *rounds]}
-    task = f"{params.source_name} to {params.target_name}"
-    write_json(METRICS / "summary.json", summary(results))
-    write_text(METRICS / "results.md", results_table(task, results))
-    write_text(METRICS / "rounds.csv", round_table(results))
-    write_text(METRICS / "losses.csv", joined_losses([LOSSES / f"{name}.csv" for name in rounds]))
-    print((METRICS / "results.md").read_text(encoding="utf-8"))
+    figures, curves = summary(results), round_table(results)
+    losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
+    table = results_table(f"{params.source_name} to {params.target_name}", results)
+    write_json(METRICS / "summary.json", figures)
+    write_text(METRICS / "results.md", table)
+    write_text(METRICS / "rounds.csv", curves)
+    write_text(METRICS / "losses.csv", losses)
+    print(table)
 
 
 def forget_unlisted_rounds(folder: Path, suffix: str, names: list[str]) -> None:
@@ -50,8 +53,13 @@ def mean_accuracy(result: dict[str, Any]) -> dict[str, float]:
 
 
 def best_on_test(results: dict[str, Any]) -> tuple[str, str, dict[str, float]]:
-    """Round, peer and accuracy of the teacher with the highest test mAP; the earlier one of equals."""
-    teachers = [(name, peer, found) for name, result in results.items() for peer, found in result["peers"].items()]
+    """Round, peer and accuracy of the adapted teacher with the highest test mAP; the earlier one of equals."""
+    teachers = [
+        (name, peer, found)
+        for name, result in results.items()
+        if name != FIRST_ROUND
+        for peer, found in result["peers"].items()
+    ]
     return max(teachers, key=lambda teacher: teacher[2]["mAP"])
 
 
@@ -66,7 +74,7 @@ def summary(results: dict[str, Any]) -> dict[str, float]:
         ("best_on_test", best),
     ):
         figures |= {f"{prefix}_{key}": round(found[key], 6) for key in ACCURACY}
-    figures["best_on_test_round"] = round_number(name)
+    figures |= {"last_round": round_number(last), "best_on_test_round": round_number(name)}
     figures |= {f"last_{key}": round(value, 6) for key, value in results[last]["pseudo_labels"].items()}
     return figures
 
@@ -80,7 +88,13 @@ def results_table(task: str, results: dict[str, Any]) -> str:
         rows.append([title, *percents(mean_accuracy(result)), *label_cells(result["pseudo_labels"])])
     last = list(results)[-1]
     name, peer, best = best_on_test(results)
-    rows.append(["**last**", *(f"**{cell}**" for cell in percents(mean_accuracy(results[last]))), *[""] * 5])
+    rows.append(
+        [
+            f"**last (round {round_number(last)})**",
+            *(f"**{cell}**" for cell in percents(mean_accuracy(results[last]))),
+            *[""] * 5,
+        ]
+    )
     rows.append([f"best on test (round {round_number(name)}, peer {peer})", *percents(best), *[""] * 5])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(
@@ -121,8 +135,14 @@ def round_table(results: dict[str, Any]) -> str:
 
 def joined_losses(files: list[Path]) -> str:
     """The losses of all rounds under one header."""
-    losses: str = pd.concat([pd.read_csv(existing(file)) for file in files]).to_csv(index=False, float_format="%.6f")
-    return losses
+    tables = []
+    for file in files:
+        try:
+            tables.append(pd.read_csv(existing(file)))
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise InputError(f"{file}: expected a table of losses: {' '.join(str(error).split())}") from None
+    joined: str = pd.concat(tables).to_csv(index=False, float_format="%.6f")
+    return joined
 
 
 if __name__ == "__main__":

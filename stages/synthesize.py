@@ -1,6 +1,5 @@
 """Draw the demo's two data sets and a sheet that shows them: ``python -m stages.synthesize``."""
 
-import os
 from pathlib import Path
 
 from stages.reid.drawing.contact_sheet import Panel, contact_sheet
@@ -8,6 +7,7 @@ from stages.reid.drawing.demo import Sizes, draw_set, duke_name, market_name, pl
 from stages.reid.drawing.scenes import summer, winter
 from stages.reid.errors import run
 from stages.reid.params import read_params
+from stages.reid.processes import cpus
 from stages.reid.store import folder_beside, written_beside
 
 DEMO = Path("data/demo")
@@ -37,7 +37,7 @@ def main() -> None:
     )
     source_shots = planned_set(seed, source, source_sizes, duke_name, uneven=False, extras=False)
     target_shots = planned_set(seed, target, target_sizes, market_name, uneven=True, extras=True)
-    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    workers = min(cpus(), MOST_WORKERS)
     with folder_beside(DEMO) as folder:
         draw_set(folder / SOURCE, seed, source, source_shots, workers)
         draw_set(folder / TARGET, seed, target, target_shots, workers)

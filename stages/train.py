@@ -4,7 +4,7 @@ Reads the peers of the round's start and the round's clusters; writes models/<ro
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,16 +46,14 @@ def main() -> None:
 
     files, camids = read_cameras(TARGET / "train.csv")
     labels = read_pseudo_labels(ROUNDS / args.round / "pseudo_labels.csv", files)
-    images = read_array(TARGET / "train.npy")
-    inliers = np.flatnonzero(labels >= 0)
-    batches = identity_batches(
-        labels[inliers],
-        camids[inliers],
-        params.batch_size,
-        params.instances,
-        numpy_stream(params.seed, "target batches", number),
-    )
+    rng = numpy_stream(params.seed, "target batches", number)
     view_streams = [numpy_stream(params.seed, f"views of peer {seed}", number) for seed in params.seeds]
+    batches = peer_views(
+        identity_rows(labels, camids, params.batch_size, params.instances, rng),
+        view_streams,
+        padding=params.padding,
+        erase_probability=params.erase_probability,
+    )
 
     torch.manual_seed(integer_seed(params.seed, "dropout", number))
     build = partial(
@@ -66,28 +64,21 @@ def main() -> None:
         precision=params.precision,
     )
     start = [peer_path(MODELS / args.start, seed) for seed in params.seeds]
+    done = common_iterations(start)
     centroids = torch.from_numpy(np.array(read_array(ROUNDS / args.round / "centroids.npy"))).to(device)
     students = [for_training(read_network(path, "student", build), centroids) for path in start]
-    teachers = [for_training(read_network(path, "teacher", build), centroids) for path in start]
-    done = read_iterations(start[0])
-    for path in start[1:]:
-        if read_iterations(path) != done:
-            raise InputError(f"{path}: {read_iterations(path)} iterations done, expected {done} as {start[0].name} has")
-    trained = [p for student in students for p in student.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=params.lr, weight_decay=params.weight_decay, fused=True)
     # without soft losses and with alpha 0 a teacher is its student, whose forward need not be repeated
     teaching = params.alpha > 0 or params.soft_ce_weight > 0 or params.soft_tri_weight > 0
+    teachers = [for_training(read_network(path, "teacher", build), centroids) for path in start] if teaching else None
+    trained = [p for student in students for p in student.parameters() if p.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=params.lr, weight_decay=params.weight_decay, fused=True)
 
-    history = []
+    history: list[Tensor] = []
     for iteration in (bar := trange(params.iterations, desc=f"{args.round}: training", unit="it")):
-        rows = inliers[next(batches)]
-        views = [
-            training_views(images[rows], rng, padding=params.padding, erase_probability=params.erase_probability)
-            for rng in view_streams
-        ]
+        rows, views = next(batches)
         loss = step(
             students,
-            teachers if teaching else None,
+            teachers,
             [view.to(device) for view in views],
             torch.from_numpy(labels[rows]).to(device),
             optimizer,
@@ -95,19 +86,50 @@ def main() -> None:
             soft_tri_weight=params.soft_tri_weight,
             label_smoothing=params.label_smoothing,
         )
-        for teacher, student in zip(teachers, students, strict=True):
-            if teaching:
-                update_teacher(teacher, student, done + iteration, params.alpha)
+        for teacher, student in zip(teachers or (), students, strict=teaching):
+            update_teacher(teacher, student, done + iteration, params.alpha)
         history.append(loss)
-        if iteration % 20 == 0:
+        if iteration % 20 == 0 or iteration + 1 == params.iterations:  # now and then: a GPU is waited for here
+            check_finite(history, args.round, params.lr)
             bar.set_postfix(loss=f"{float(loss[0]):.3f}")
-    losses = torch.stack(history).cpu().numpy()
-    check_finite(losses, args.round, params.lr)
-    for seed, student, teacher in zip(params.seeds, students, teachers, strict=True):
-        write_peer(
-            peer_path(MODELS / args.round, seed), student, teacher if teaching else student, done + params.iterations
+    for seed, student, teacher in zip(params.seeds, students, teachers or students, strict=True):
+        write_peer(peer_path(MODELS / args.round, seed), student, teacher, done + params.iterations)
+    write_losses(LOSSES / f"{args.round}.csv", torch.stack(history).cpu().numpy(), done)
+
+
+def identity_rows(
+    labels: np.ndarray, camids: np.ndarray, batch_size: int, instances: int, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Endless (B,) rows of the images that have a pseudo label, drawn by pseudo identity; outliers (-1) never."""
+    inliers = np.flatnonzero(labels >= 0)
+    for chosen in identity_batches(labels[inliers], camids[inliers], batch_size, instances, rng):
+        yield inliers[chosen]
+
+
+def peer_views(
+    batches: Iterator[np.ndarray],
+    view_streams: Sequence[np.random.Generator],
+    *,
+    padding: int,
+    erase_probability: float,
+) -> Iterator[tuple[np.ndarray, list[Tensor]]]:
+    """Endless (B,) rows of target images and their views: one (B, 3, H, W) batch for each peer's stream."""
+    images = read_array(TARGET / "train.npy")
+    for rows in batches:
+        batch = images[rows]
+        yield (
+            rows,
+            [training_views(batch, rng, padding=padding, erase_probability=erase_probability) for rng in view_streams],
         )
-    write_losses(LOSSES / f"{args.round}.csv", losses, done)
+
+
+def common_iterations(start: Sequence[Path]) -> int:
+    """Iterations of adaptation that all peers of the start have behind them."""
+    done = read_iterations(start[0])
+    for path in start[1:]:
+        if read_iterations(path) != done:
+            raise InputError(f"{path}: {read_iterations(path)} iterations done, expected {done} as {start[0].name} has")
+    return done
 
 
 def for_training(network: ReidNetwork, centroids: Tensor) -> ReidNetwork:
@@ -156,12 +178,12 @@ def step(
     return torch.stack([absent if term is None else term.detach() for term in terms])
 
 
-def check_finite(losses: np.ndarray, name: str, lr: float) -> None:
-    """Raise :class:`InputError` when the total of the (T, 5) losses is not finite: such networks are not written."""
-    broken = np.flatnonzero(~np.isfinite(losses[:, 0]))
+def check_finite(history: Sequence[Tensor], name: str, lr: float) -> None:
+    """Raise :class:`InputError` when a total among the (5,) losses is not finite: such networks are not written."""
+    broken = torch.nonzero(~torch.isfinite(torch.stack([losses[0] for losses in history])))
     if len(broken):
         raise InputError(
-            f"{name}: the loss is not finite from iteration {broken[0] + 1}: expected a lower lr than {lr}"
+            f"{name}: the loss is not finite from iteration {int(broken[0]) + 1}: expected a lower lr than {lr}"
         )
 
 

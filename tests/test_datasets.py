@@ -77,6 +77,14 @@ def test_market1501_drops_junk_and_keeps_distractors(tmp_path: Path) -> None:
     assert check_matches(splits["query"], splits["gallery"]) == 0
 
 
+@pytest.mark.parametrize("folder", ["bounding_box_train", "query"])
+def test_a_distractor_outside_the_gallery_is_refused(tmp_path: Path, folder: str) -> None:
+    root = folders(tmp_path, MARKET)
+    touch(root / folder / "0000_c3s1_000151_01.jpg")
+    with pytest.raises(InputError, match=f"{folder}/0000_c3s1_000151_01.jpg: pid 0 is a distractor, expected in bound"):
+        read_dataset(root, "market1501")
+
+
 def test_dukemtmc(tmp_path: Path) -> None:
     splits = read_dataset(folders(tmp_path, DUKE), "dukemtmc")
     assert [(pid, camid) for _, pid, camid in rows(splits["train"])] == [(1, 2), (1, 7), (5, 8)]

@@ -3,6 +3,7 @@
 import errno
 
 import pytest
+import torch
 
 from stages.reid.errors import InputError, run
 
@@ -33,7 +34,21 @@ def test_a_forbidden_file_is_one_line() -> None:
     assert ended.value.code == "error: params.yaml: denied"
 
 
-@pytest.mark.parametrize("error", [ValueError("a bug"), KeyError("a bug")])
+def test_a_gpu_without_enough_memory_is_one_line() -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the manual")
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: raising(error))
+    reason = "CUDA out of memory. Tried to allocate 2.00 GiB."
+    assert ended.value.code == f"error: batch_size: the GPU's memory is not enough: {reason}"
+
+
+def test_a_machine_without_enough_memory_is_one_line() -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: raising(MemoryError()))
+    assert ended.value.code == "error: this machine's memory is not enough"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError("a bug"), KeyError("a bug")])
 def test_anything_else_keeps_its_traceback(error: Exception) -> None:
     with pytest.raises(type(error)):
         run(lambda: raising(error))

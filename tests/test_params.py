@@ -140,6 +140,13 @@ def test_further_faults_are_counted(tmp_path: Path, rounds_file: Path) -> None:
     assert message.endswith("(and 2 more)")
 
 
+def test_a_batch_needs_two_identities_and_an_identity_two_images(tmp_path: Path, rounds_file: Path) -> None:
+    message = refusal(params_file(tmp_path, batch_size="4", instances="4"), rounds_file)
+    assert message == "batch_size: expected two identities at least (8 images), got 4"
+    message = refusal(params_file(tmp_path, instances="1"), rounds_file)
+    assert message == "instances: expected greater than or equal to 2, got 1"
+
+
 def test_batch_size_must_be_a_multiple_of_instances(tmp_path: Path, rounds_file: Path) -> None:
     message = refusal(params_file(tmp_path, batch_size="62", instances="4"), rounds_file)
     assert message == "batch_size: expected a multiple of instances (4), got 62"

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import warnings
@@ -210,19 +209,6 @@ def test_no_more_than_a_chunk_is_decoded_at_a_time(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(packing, "CHUNK", 3)
     pack_all(market1501(tmp_path / "raw"), tmp_path / "train.npy", 1)
     assert sizes == [3, 3, 3, 3, 3, 1]
-
-
-class Killer(packing.Job):
-    """A job whose process ends as if killed for its memory."""
-
-    def do(self) -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_killed_process_is_reported(tmp_path: Path) -> None:
-    jobs: list[packing.Job] = [Killer(tmp_path / "x.npy", 0, [str(tmp_path / "a.jpg")], HEIGHT, WIDTH)]
-    with pytest.raises(InputError, match=f"{tmp_path}: a decoding process was killed: out of memory"):
-        list(packing._done(jobs, 2))
 
 
 def test_folder_beside_replaces_the_folder_as_a_whole(tmp_path: Path) -> None:

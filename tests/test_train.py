@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from stages.reid.checkpoint import write_peer
 from stages.reid.errors import InputError
 from stages.reid.losses import mutual_loss
 from stages.reid.network import ReidNetwork
 from stages.reid.teacher import update_teacher
-from stages.train import COLUMNS, check_finite, for_training, step, write_losses
+from stages.train import COLUMNS, check_finite, common_iterations, for_training, identity_rows, step, write_losses
 
 TARGETS = torch.tensor([0, 0, 1, 1, 2, 2])
 CLASSES = 3
@@ -196,6 +197,27 @@ def test_the_same_iterations_give_the_same_bits() -> None:
     assert all(same(ours, theirs) for ours, theirs in zip(run(), run(), strict=True))
 
 
+# --- what a round reads ---------------------------------------------------------------------------------------------
+
+
+def test_outliers_are_never_drawn_and_rows_are_those_of_the_whole_set() -> None:
+    labels = np.array([-1, 0, 0, -1, 1, 1, -1])
+    rows = identity_rows(labels, np.zeros(7, np.int64), 4, 2, np.random.default_rng(0))
+    for _ in range(3):
+        assert sorted(next(rows)) == [1, 2, 4, 5]
+
+
+def test_peers_must_have_the_same_iterations_behind_them(tmp_path: Path) -> None:
+    (student,), (teacher,) = peers(1)
+    paths = [tmp_path / "peer1.safetensors", tmp_path / "peer2.safetensors"]
+    for path, iterations in zip(paths, (40, 40), strict=True):
+        write_peer(path, student, teacher, iterations)
+    assert common_iterations(paths) == 40
+    write_peer(paths[1], student, teacher, 80)
+    with pytest.raises(InputError, match=r"peer2.safetensors: 80 iterations done, expected 40 as peer1"):
+        common_iterations(paths)
+
+
 # --- what a round writes ---------------------------------------------------------------------------------------------
 
 
@@ -210,13 +232,13 @@ def test_losses_are_counted_over_all_rounds_and_left_empty_where_not_computed(tm
 
 
 def test_finite_losses_pass_even_without_soft_ones() -> None:
-    check_finite(np.array([[1.5, 1.0, np.nan, 0.5, np.nan]]), "r01", 1e-3)
+    check_finite([torch.tensor([1.5, 1.0, torch.nan, 0.5, torch.nan])], "r01", 1e-3)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_loss_that_is_not_finite_is_one_line_with_iteration_and_rate(value: float) -> None:
-    losses = np.ones((5, 5))
+    losses = torch.ones(5, 5)
     losses[2:, 0] = value
     with pytest.raises(InputError) as refused:
-        check_finite(losses, "r01", 0.5)
+        check_finite(list(losses), "r01", 0.5)
     assert str(refused.value) == "r01: the loss is not finite from iteration 3: expected a lower lr than 0.5"

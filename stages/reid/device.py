@@ -14,4 +14,5 @@ def deterministic_device() -> torch.device:
         return torch.device("cpu")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
     torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.allow_tf32 = False  # else fp32 convolutions keep 10 bits of the 23
     return torch.device("cuda")

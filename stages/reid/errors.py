@@ -19,5 +19,11 @@ def run(main: Callable[[], None]) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         reason = error.strerror or str(error)
         sys.exit(f"error: {error.filename or 'a file'}: {'cannot be written: ' if full else ''}{reason}")
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, known by name so that not every stage imports torch
+            raise
+        sys.exit(f"error: batch_size: the GPU's memory is not enough: {str(error).splitlines()[0]}")
+    except MemoryError:
+        sys.exit("error: this machine's memory is not enough")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.reid.datasets import Index
+from stages.reid.datasets import DISTRACTOR, Index
 from stages.reid.errors import InputError
 
 SPLITS = ("train", "query", "gallery")
@@ -92,8 +92,11 @@ def _in_folder(root: Path, folder: str, layout: str) -> list[tuple[str, int, int
         if match is None:
             like = "".join(f"; {other} has such names" for other in PATTERNS if PATTERNS[other].match(name))
             raise InputError(f"{root / folder / name}: {layout} expects names {EXPECTED[layout]}{like}")
-        if not (layout == "market1501" and int(match[1]) == JUNK):
-            rows.append((f"{folder}/{name}", int(match[1]), int(match[2])))
+        pid = int(match[1])
+        if layout == "market1501" and pid == DISTRACTOR and folder != FOLDERS["gallery"]:
+            raise InputError(f"{root / folder / name}: pid 0 is a distractor, expected in {FOLDERS['gallery']} alone")
+        if not (layout == "market1501" and pid == JUNK):
+            rows.append((f"{folder}/{name}", pid, int(match[2])))
     return rows
 
 

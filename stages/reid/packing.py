@@ -1,12 +1,8 @@
 """The packed form of a split: its images decoded and resized once, into one uint8 array."""
 
-import multiprocessing
 import os
-import signal
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from stages.reid.errors import InputError
+from stages.reid.processes import in_order
 from stages.reid.store import written_beside
 
 CHUNK = 64  # images that a process holds at a time: 6 MB at 256 x 128
@@ -36,8 +33,8 @@ def pack(root: Path, files: Sequence[str], path: Path, height: int, width: int, 
         for start in range(0, len(files), CHUNK):
             images = [str(root / name) for name in files[start : start + CHUNK]]
             jobs.append(Job(temporary, first_row + start * height * width * 3, images, height, width))
-        for job in _done(jobs, min(workers, len(jobs) // CHUNKS_WORTH_A_PROCESS)):
-            bar.update(len(job.images))
+        for count in in_order(Job.do, jobs, min(workers, len(jobs) // CHUNKS_WORTH_A_PROCESS), str(root)):
+            bar.update(count)
 
 
 @dataclass(frozen=True)
@@ -50,37 +47,14 @@ class Job:
     height: int
     width: int
 
-    def do(self) -> None:
+    def do(self) -> int:
+        """Decode the images into their place; how many they are."""
         rows = decode(self.images, self.height, self.width)
         # a plain write: a full disk is then an OSError, where writing to a memory map would kill the process (SIGBUS)
         with open(self.file, "r+b") as file:
             file.seek(self.offset)
             file.write(rows.data)
-
-
-def _done(jobs: list[Job], workers: int) -> Iterator[Job]:
-    """Do the jobs, in processes of their own if there are to be several; yield each, in order, when it is done."""
-    if workers <= 1:
-        for job in jobs:
-            job.do()
-            yield job
-        return
-    # spawn is the one way to start a process that every system has and that is safe beside threads (the bar's)
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
-    try:
-        # every job is waited for in order, so that the first image at fault is named whichever process is faster
-        for job, future in [(job, pool.submit(job.do)) for job in jobs]:
-            future.result()
-            yield job
-    except BrokenProcessPool:
-        raise InputError(f"{Path(jobs[0].images[0]).parent}: a decoding process was killed: out of memory?") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches every process of the terminal; the parent alone answers, the workers end with it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return len(rows)
 
 
 def decode(paths: Iterable[str], height: int, width: int) -> np.ndarray:

@@ -54,7 +54,7 @@ class Params(BaseModel):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
-    instances: Count
+    instances: Annotated[int, Field(ge=2)]
     padding: Annotated[int, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -81,6 +81,10 @@ class Params(BaseModel):
     def _fit_together(self) -> Self:
         if self.batch_size % self.instances:
             raise ValueError(f"batch_size: expected a multiple of instances ({self.instances}), got {self.batch_size}")
+        if self.batch_size < 2 * self.instances:
+            raise ValueError(
+                f"batch_size: expected two identities at least ({2 * self.instances} images), got {self.batch_size}"
+            )
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: expected a different seed for every peer, got {self.seeds}")
         if self.pretrain_milestones != sorted(set(self.pretrain_milestones)):

@@ -1,8 +1,6 @@
 """The demo's two data sets: who is in them, which camera takes which picture, and what the files are called."""
 
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from tqdm import tqdm
 from stages.reid.drawing.identities import Identity, invented, invented_people
 from stages.reid.drawing.photographs import framings, photograph
 from stages.reid.drawing.scenes import Camera, Domain, cameras
+from stages.reid.processes import in_order
 from stages.reid.streams import numpy_stream
 
 DISTRACTOR, JUNK = 0, -1  # Market-1501's identities of what is nobody in the query, and of what is not evaluated
@@ -106,7 +105,7 @@ def draw_set(folder: Path, seed: int, domain: Domain, shots: Sequence[Shot], wor
         own = [shot for shot in shots if shot.camera == number]
         batches += [(folder, seed, camera, own[k : k + BATCH]) for k in range(0, len(own), BATCH)]
     with tqdm(total=len(shots), desc=f"draw {domain.name}", unit="img") as bar:
-        for count in _mapped(batches, workers):
+        for count in in_order(_write_batch, batches, workers, str(folder)):
             bar.update(count)
 
 
@@ -114,15 +113,6 @@ def taken(seed: int, camera: Camera, shot: Shot) -> Image.Image:
     """The picture of one shot: it depends on nothing but the seed, its camera and itself."""
     rng = numpy_stream(seed, f"{camera.domain.name}/{shot.split}/picture/{shot.pid}", shot.number)
     return Image.fromarray(photograph(camera, shot.person, shot.framing, rng))
-
-
-def _mapped(batches: list[tuple[Path, int, Camera, list[Shot]]], workers: int) -> Iterator[int]:
-    if workers == 1:
-        yield from map(_write_batch, batches)
-        return
-    # spawned and not forked: the same on every system, and safe whatever threads the caller has
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_write_batch, batches)
 
 
 def _write_batch(batch: tuple[Path, int, Camera, list[Shot]]) -> int:

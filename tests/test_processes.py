@@ -1,0 +1,47 @@
+"""Tasks in processes: the same results in the same order, and a clear word when one dies."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from stages.reid.errors import InputError
+from stages.reid.processes import cpus, in_order
+
+
+def slow_first(task: int) -> tuple[int, int]:
+    time.sleep(0.5 if task == 0 else 0)
+    return task, os.getpid()
+
+
+def refuse(task: int) -> None:
+    time.sleep(0.5 if task == 1 else 0)
+    if task:
+        raise InputError(f"task {task}")
+
+
+def die(task: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_results_come_in_the_order_of_the_tasks(workers: int) -> None:
+    found = list(in_order(slow_first, range(4), workers, "tasks"))
+    assert [task for task, _ in found] == [0, 1, 2, 3]
+    assert ({pid for _, pid in found} == {os.getpid()}) == (workers < 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_first_task_at_fault_is_named_whichever_fails_first(workers: int) -> None:
+    with pytest.raises(InputError, match=r"^task 1$"):
+        list(in_order(refuse, range(4), workers, "tasks"))
+
+
+def test_a_killed_process_is_reported() -> None:
+    with pytest.raises(InputError, match=r"^photographs: a process was killed: out of memory"):
+        list(in_order(die, [1], 2, "photographs"))
+
+
+def test_there_is_a_processor() -> None:
+    assert 1 <= cpus() <= 61
