@@ -7,40 +7,109 @@ import numpy as np
 
 from stages.reid.clustering import kmeans
 from stages.reid.datasets import read_cameras
-from stages.reid.errors import run
+from stages.reid.errors import InputError, run
 from stages.reid.params import read_params, round_number
 from stages.reid.pseudo_labels import write_pseudo_labels
-from stages.reid.store import read_array, write_array, write_json
+from stages.reid.store import read_array, read_json, write_array, write_json
 from stages.reid.streams import integer_seed
 
 TARGET = Path("data/packed/target")
+MODELS = Path("models")
 ROUNDS = Path("data/rounds")
 
 
 def main() -> None:
-    """``--round r01``."""
+    """``--round r02 --start r01``: DBSCAN keeps the eps that the start's clustering had."""
     parser = argparse.ArgumentParser(description="Cluster a round's features into pseudo labels.")
     parser.add_argument("--round", required=True)
-    name: str = parser.parse_args().round
+    parser.add_argument("--start", required=True)
+    args = parser.parse_args()
     params = read_params()
-    folder = ROUNDS / name
+    folder = ROUNDS / args.round
     features = np.array(read_array(folder / "features.npy"))
     files, _ = read_cameras(TARGET / "train.csv")
-    labels, centroids, inertia = kmeans(
-        features,
-        params.clusters,
-        iterations=params.kmeans_iterations,
-        restarts=params.kmeans_restarts,
-        seed=integer_seed(params.seed, "clustering", round_number(name)),
-    )
-    sizes = np.bincount(labels)
-    print(f"{name}: {len(labels)} images in {len(sizes)} clusters of {sizes.min()} to {sizes.max()} images")
+    figures: dict[str, float]
+    if params.clustering == "kmeans":
+        labels, centroids, inertia = kmeans(
+            features,
+            params.clusters,
+            iterations=params.kmeans_iterations,
+            restarts=params.kmeans_restarts,
+            seed=integer_seed(params.seed, "clustering", round_number(args.round)),
+        )
+        figures = {"inertia": inertia}
+    else:
+        labels, centroids, eps = by_density(
+            features,
+            read_array(folder / "source_features.npy") if params.source_distance_weight > 0 else None,
+            k1=params.k1,
+            k2=params.k2,
+            source_share=params.source_distance_weight,
+            eps=params.dbscan_eps if isinstance(params.dbscan_eps, float) else kept_eps(MODELS / args.start),
+            rho=params.dbscan_rho,
+            min_samples=params.dbscan_min_samples,
+        )
+        figures = {"eps": eps}
+    sizes, outliers = np.bincount(labels[labels >= 0]), int((labels < 0).sum())
+    found = f"{len(sizes)} clusters of {sizes.min()} to {sizes.max()} images, {outliers} outliers"
+    print(f"{args.round}: {len(labels)} images: {found}")
+    counts = {"clusters": len(sizes), "outliers": outliers, "smallest": int(sizes.min()), "largest": int(sizes.max())}
     write_array(folder / "centroids.npy", centroids)
-    write_json(
-        folder / "clustering.json",
-        {"clusters": len(sizes), "smallest": int(sizes.min()), "largest": int(sizes.max()), "inertia": inertia},
-    )
+    write_json(folder / "clustering.json", counts | figures)
     write_pseudo_labels(folder / "pseudo_labels.csv", files, labels)
+
+
+def kept_eps(start: Path) -> float | None:
+    """eps of the first round, which travels beside the peers; None when this is the first."""
+    path = start / "eps.json"
+    return float(read_json(path)["eps"]) if path.exists() else None
+
+
+def by_density(
+    features: np.ndarray,
+    source: np.ndarray | None,
+    *,
+    k1: int,
+    k2: int,
+    source_share: float,
+    eps: float | None,
+    rho: float,
+    min_samples: int,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Labels (N,) int64, centroids (C, D) float32 and eps of DBSCAN on the Jaccard distance; eps None: by the rule.
+
+    The (N, D) features are normalised again first, which k-means does not do (authors' code).
+    """
+    # imported here: k-means needs no torch, which takes seconds to import
+    from stages.reid.density import Blocks, cluster_means, dbscan, pairs_by_rule, pairs_within, with_source
+    from stages.reid.device import deterministic_device
+    from stages.reid.jaccard import encodings, jaccard_rows, nearest, source_distances
+
+    device = deterministic_device()
+    features = normalised(features)
+    count = len(features)
+    if count <= k1:
+        raise InputError(f"k1: expected fewer than the {count} images of the target's training set, got {k1}")
+    found = nearest(features, max(k1 + 1, k2), device)
+    blocks: Blocks = jaccard_rows(encodings(features, found, k1, k2), count)
+    if source is not None:
+        blocks = with_source(blocks, source_distances(features, normalised(source), device), source_share)
+    if eps is None:
+        eps, pairs = pairs_by_rule(blocks, count, rho)
+    else:
+        pairs = pairs_within(blocks, eps)
+    labels = dbscan(pairs, count, min_samples)
+    if labels.max() < 1:
+        raise InputError(
+            f"dbscan_eps: at {eps:.4f} and dbscan_min_samples {min_samples} the {count} images make "
+            f"{labels.max() + 1} cluster(s) and {int((labels < 0).sum())} outliers: expected several clusters"
+        )
+    return labels, cluster_means(features, labels), eps
+
+
+def normalised(features: np.ndarray) -> np.ndarray:
+    """(N, D) float32 features of length 1."""
+    return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), np.float32)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from stages.reid.network import ReidNetwork, inference
 from stages.reid.params import FIRST_ROUND, read_params
 from stages.reid.pseudo_labels import read_pseudo_labels
 from stages.reid.quality import label_quality
-from stages.reid.ranking import Ranking, rank_features
+from stages.reid.ranking import Ranking, euclidean, rank_blocks
+from stages.reid.reranking import reranked
 from stages.reid.store import read_array, read_json, write_json
 
 TARGET = Path("data/packed/target")
@@ -38,6 +39,7 @@ def main() -> None:
         ReidNetwork,
         params.backbone,
         stem_relu=params.stem_relu,
+        pooling=params.pooling,
         dropout=params.dropout,
         precision=params.precision,
     )
@@ -47,9 +49,13 @@ def main() -> None:
     for seed in params.seeds:
         teacher = inference(read_network(peer_path(MODELS / name, seed), "teacher", build).to(device))
         q, g = [extract(teacher, split, device, f"{name}: peer {seed} on the test set") for split in images]
-        found = rank_features(q, g, query.pid, gallery.pid, query.camid, gallery.camid, device)
+        ids = query.pid, gallery.pid, query.camid, gallery.camid
+        found = rank_blocks(euclidean(q, g, device), *ids)
         peers[str(seed)] = accuracy(found)
         print(f"{name}: peer {seed}: mAP {found.mean_average_precision:.1%}, rank-1 {found.rank(1):.1%}")
+        if params.rerank:
+            found = rank_blocks(reranked(q, g, device), *ids)
+            peers[str(seed)] |= {"rerank_mAP": found.mean_average_precision, "rerank_rank1": found.rank(1)}
     labels = {} if name == FIRST_ROUND else diagnosis(ROUNDS / name, read_index(TARGET / "train.csv"))
     write_json(METRICS / f"{name}.json", {"peers": peers, "pseudo_labels": labels})
 

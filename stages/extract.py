@@ -1,4 +1,7 @@
-"""Features of the target's training images, mean over the teachers -> data/rounds/<round>/features.npy."""
+"""Features of the target's training images, mean over the teachers -> data/rounds/<round>/features.npy.
+
+Where the source takes part in the round, its training images' features too -> source_features.npy, else none: (0, D).
+"""
 
 import argparse
 from functools import partial
@@ -14,6 +17,7 @@ from stages.reid.network import ReidNetwork, inference
 from stages.reid.params import read_params
 from stages.reid.store import read_array, write_array
 
+SOURCE = Path("data/packed/source")
 TARGET = Path("data/packed/target")
 MODELS = Path("models")
 ROUNDS = Path("data/rounds")
@@ -29,18 +33,24 @@ def main() -> None:
     device = deterministic_device()
     forget_unlisted_peers(MODELS / args.start, params.seeds)
     images = read_array(TARGET / "train.npy")
+    source = read_array(SOURCE / "train.npy")
+    if not (params.source_distance_weight > 0 and params.clustering == "dbscan") and params.source_weight == 0:
+        source = source[:0]
     build = partial(
         ReidNetwork,
         params.backbone,
         stem_relu=params.stem_relu,
+        pooling=params.pooling,
         dropout=params.dropout,
         precision=params.precision,
     )
-    features = []
+    features, source_features = [], []
     for seed in params.seeds:
         teacher = inference(read_network(peer_path(MODELS / args.start, seed), "teacher", build).to(device))
         features.append(extract(teacher, images, device, f"{args.round}: features of peer {seed}"))
-    write_array(ROUNDS / args.round / "features.npy", np.asarray(np.mean(features, axis=0, dtype=np.float32)))
+        source_features.append(extract(teacher, source, device, f"{args.round}: source features of peer {seed}"))
+    for name, peers in (("features", features), ("source_features", source_features)):
+        write_array(ROUNDS / args.round / f"{name}.npy", np.asarray(np.mean(peers, axis=0, dtype=np.float32)))
 
 
 if __name__ == "__main__":

@@ -5,8 +5,9 @@ all that this changes are the running statistics of the batch norms (authors' co
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +16,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from stages.reid.augment import training_views
-from stages.reid.checkpoint import load_initial_backbone, peer_path, write_peer
+from stages.reid.checkpoint import load_initial_backbone, peer_path, read_network, write_peer
 from stages.reid.datasets import read_index, relabel
 from stages.reid.device import deterministic_device
 from stages.reid.errors import InputError, run
 from stages.reid.features import extract
-from stages.reid.losses import (
-    euclidean_distances,
-    hard_cross_entropy,
-    hard_triplet,
-    hardest_triplets,
-    triplet_log_ratios,
-)
+from stages.reid.losses import hard_losses
 from stages.reid.network import ReidNetwork, inference
+from stages.reid.norms import in_parts
 from stages.reid.params import read_params
-from stages.reid.ranking import rank_features
+from stages.reid.ranking import euclidean, rank_blocks
 from stages.reid.sampler import identity_batches, shuffled_batches
 from stages.reid.schedule import warmup_multistep
 from stages.reid.store import read_array, write_text
@@ -39,6 +35,7 @@ SOURCE = Path("data/packed/source")
 TARGET = Path("data/packed/target")
 MODELS = Path("models/r00")
 CURVES = Path("metrics/pretrain")
+CURVE = "epoch,lr,cross_entropy,triplet,source_mAP"
 
 
 def main() -> None:
@@ -60,19 +57,25 @@ def main() -> None:
     )
 
     torch.manual_seed(integer_seed(seed, "pretrain network"))
-    network = ReidNetwork(
+    build = partial(
+        ReidNetwork,
         params.backbone,
-        int(labels.max()) + 1,
         stem_relu=params.stem_relu,
+        pooling=params.pooling,
         dropout=params.dropout,
         precision=params.precision,
     )
+    if params.pretrained != "none":
+        adopt(Path(params.pretrained.replace("{seed}", str(seed))), seed, build)
+        return
+    network = build(int(labels.max()) + 1)
     load_initial_backbone(network, params.backbone, params.weights)
+    in_parts(network, params.bn_groups, domains=False)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(trained, weight_decay=params.weight_decay, fused=True)
 
-    best, best_map, curve = network, -1.0, ["epoch,lr,cross_entropy,triplet,source_mAP"]
+    best, best_map, curve = network, -1.0, [CURVE]
     for epoch in (bar := tqdm(range(params.pretrain_epochs), desc=f"pre-training peer {seed}", unit="epoch")):
         lr = warmup_multistep(epoch, params.pretrain_lr, params.pretrain_warmup_epochs, params.pretrain_milestones)
         for group in optimizer.param_groups:
@@ -96,6 +99,14 @@ def main() -> None:
         )
     write_text(CURVES / f"peer{seed}.csv", "\n".join(curve) + "\n")
     write_peer(peer_path(MODELS, seed), best, best, iterations=0)
+
+
+def adopt(path: Path, seed: int, build: Callable[[int], ReidNetwork]) -> None:
+    """Take the teacher of a peer's file for this peer, instead of training one."""
+    network = read_network(path, "teacher", build)
+    print(f"peer {seed}: {path}")
+    write_text(CURVES / f"peer{seed}.csv", CURVE + "\n")
+    write_peer(peer_path(MODELS, seed), network, network, iterations=0)
 
 
 def source_views(
@@ -134,10 +145,7 @@ def train_epoch(
         pooled, logits = network(views.to(device))
         with torch.no_grad():
             network(next(target).to(device))
-        distances = euclidean_distances(pooled)
-        triplets = hardest_triplets(distances.detach(), targets)
-        ce = hard_cross_entropy(logits, targets, label_smoothing)
-        triplet = hard_triplet(triplet_log_ratios(distances, *triplets))
+        ce, triplet = hard_losses(pooled, logits, targets, label_smoothing)
         optimizer.zero_grad()
         (ce + triplet).backward()
         optimizer.step()
@@ -151,7 +159,7 @@ def source_accuracy(network: ReidNetwork, device: torch.device) -> float:
     frozen = inference(deepcopy(network))
     sets = [(read_array(SOURCE / f"{s}.npy"), read_index(SOURCE / f"{s}.csv")) for s in ("query", "gallery")]
     (query, q), (gallery, g) = [(extract(frozen, images, device, "source test"), index) for images, index in sets]
-    return rank_features(query, gallery, q.pid, g.pid, q.camid, g.camid, device).mean_average_precision
+    return rank_blocks(euclidean(query, gallery, device), q.pid, g.pid, q.camid, g.camid).mean_average_precision
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ is the authors' protocol: over all rounds of adaptation, the one teacher with th
 labels*. They never mix.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ ROUNDS = Path("metrics/rounds")
 LOSSES = Path("metrics/losses")
 METRICS = Path("metrics")
 ACCURACY = ("mAP", "rank1", "rank5", "rank10")
+RERANKED = ("rerank_mAP", "rerank_rank1")
 QUALITY = ("clusters", "outliers", "nmi", "ari", "purity")
 
 
@@ -47,9 +49,10 @@ def forget_unlisted_rounds(folder: Path, suffix: str, names: list[str]) -> None:
             path.unlink()
 
 
-def mean_accuracy(result: dict[str, Any]) -> dict[str, float]:
-    """mAP and CMC of one round, mean over the peers, 0 .. 1."""
-    return {key: float(np.mean([peer[key] for peer in result["peers"].values()])) for key in ACCURACY}
+def mean_of_peers(result: dict[str, Any], keys: Sequence[str] = ACCURACY) -> dict[str, float]:
+    """The figures of one round that its peers have, each the mean over the peers, 0 .. 1."""
+    peers = result["peers"].values()
+    return {key: float(np.mean([peer[key] for peer in peers])) for key in keys if all(key in peer for peer in peers)}
 
 
 def best_on_test(results: dict[str, Any]) -> tuple[str, str, dict[str, float]]:
@@ -69,13 +72,14 @@ def summary(results: dict[str, Any]) -> dict[str, float]:
     name, _, best = best_on_test(results)
     figures: dict[str, float] = {}
     for prefix, found in (
-        ("direct", mean_accuracy(results[FIRST_ROUND])),
-        ("last", mean_accuracy(results[last])),
+        ("direct", mean_of_peers(results[FIRST_ROUND])),
+        ("last", mean_of_peers(results[last])),
         ("best_on_test", best),
     ):
         figures |= {f"{prefix}_{key}": round(found[key], 6) for key in ACCURACY}
     figures |= {"last_round": round_number(last), "best_on_test_round": round_number(name)}
-    figures |= {f"last_{key}": round(value, 6) for key, value in results[last]["pseudo_labels"].items()}
+    reranked = mean_of_peers(results[last], RERANKED)
+    figures |= {f"last_{key}": round(value, 6) for key, value in (reranked | results[last]["pseudo_labels"]).items()}
     return figures
 
 
@@ -85,16 +89,19 @@ def results_table(task: str, results: dict[str, Any]) -> str:
     rows = [header, ["---", *["---:"] * (len(header) - 1)]]
     for name, result in results.items():
         title = "direct transfer" if name == FIRST_ROUND else f"round {round_number(name)}"
-        rows.append([title, *percents(mean_accuracy(result)), *label_cells(result["pseudo_labels"])])
+        rows.append([title, *percents(mean_of_peers(result)), *label_cells(result["pseudo_labels"])])
     last = list(results)[-1]
     name, peer, best = best_on_test(results)
     rows.append(
         [
             f"**last (round {round_number(last)})**",
-            *(f"**{cell}**" for cell in percents(mean_accuracy(results[last]))),
+            *(f"**{cell}**" for cell in percents(mean_of_peers(results[last]))),
             *[""] * 5,
         ]
     )
+    if reranked := mean_of_peers(results[last], RERANKED):
+        cells = [f"{100 * value:.1f}" for value in reranked.values()]
+        rows.append([f"last (round {round_number(last)}), re-ranked", *cells, *[""] * 7])
     rows.append([f"best on test (round {round_number(name)}, peer {peer})", *percents(best), *[""] * 5])
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join(
@@ -126,7 +133,7 @@ def label_cells(labels: dict[str, float]) -> list[str]:
 def round_table(results: dict[str, Any]) -> str:
     """CSV for the plots: one line a round, shares 0 .. 1; pseudo labels are empty in round 0."""
     rows = [
-        {"round": round_number(name), **mean_accuracy(result), **result["pseudo_labels"]}
+        {"round": round_number(name), **mean_of_peers(result), **result["pseudo_labels"]}
         for name, result in results.items()
     ]
     table: str = pd.DataFrame(rows, columns=["round", *ACCURACY, *QUALITY]).to_csv(index=False, float_format="%.6g")

@@ -7,31 +7,35 @@ import argparse
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import trange
 
 from stages.reid.augment import training_views
 from stages.reid.checkpoint import peer_path, read_iterations, read_network, write_peer
-from stages.reid.datasets import read_cameras
+from stages.reid.datasets import read_cameras, read_index, relabel
+from stages.reid.density import cluster_means
 from stages.reid.device import deterministic_device
 from stages.reid.errors import InputError, run
-from stages.reid.losses import mutual_loss
+from stages.reid.losses import hard_losses, mutual_loss
 from stages.reid.network import ReidNetwork
+from stages.reid.norms import in_parts
 from stages.reid.params import read_params, round_number
 from stages.reid.pseudo_labels import read_pseudo_labels
 from stages.reid.sampler import identity_batches
-from stages.reid.store import read_array, write_text
+from stages.reid.store import read_array, read_json, write_json, write_text
 from stages.reid.streams import integer_seed, numpy_stream
 from stages.reid.teacher import update_teacher
 
+SOURCE = Path("data/packed/source")
 TARGET = Path("data/packed/target")
 MODELS = Path("models")
 ROUNDS = Path("data/rounds")
 LOSSES = Path("metrics/losses")
-COLUMNS = ("total", "hard_ce", "soft_ce", "hard_tri", "soft_tri")
+COLUMNS = ("total", "hard_ce", "soft_ce", "hard_tri", "soft_tri", "source")
 
 
 def main() -> None:
@@ -42,48 +46,72 @@ def main() -> None:
     args = parser.parse_args()
     params = read_params()
     device = deterministic_device()
-    number = round_number(args.round)
+    number, clusters = round_number(args.round), ROUNDS / args.round
 
+    centroids = np.array(read_array(clusters / "centroids.npy"))
     files, camids = read_cameras(TARGET / "train.csv")
-    labels = read_pseudo_labels(ROUNDS / args.round / "pseudo_labels.csv", files)
-    rng = numpy_stream(params.seed, "target batches", number)
-    view_streams = [numpy_stream(params.seed, f"views of peer {seed}", number) for seed in params.seeds]
-    batches = peer_views(
-        identity_rows(labels, camids, params.batch_size, params.instances, rng),
-        view_streams,
-        padding=params.padding,
+    draw = partial(labelled_views, batch_size=params.batch_size, instances=params.instances, padding=params.padding)
+    target = draw(
+        read_array(TARGET / "train.npy"),
+        read_pseudo_labels(clusters / "pseudo_labels.csv", files),
+        camids,
+        numpy_stream(params.seed, "target batches", number),
+        [numpy_stream(params.seed, f"views of peer {seed}", number) for seed in params.seeds],
         erase_probability=params.erase_probability,
     )
+    source, classes = None, centroids
+    if params.source_weight > 0:
+        index = read_index(SOURCE / "train.csv")
+        labels = relabel(index.pid)
+        classes = np.concatenate([centroids, cluster_means(read_array(clusters / "source_features.npy"), labels)])
+        source = draw(
+            read_array(SOURCE / "train.npy"),
+            labels,
+            index.camid,
+            numpy_stream(params.seed, "source batches", number),
+            [numpy_stream(params.seed, f"source views of peer {seed}", number) for seed in params.seeds],
+        )
 
     torch.manual_seed(integer_seed(params.seed, "dropout", number))
     build = partial(
         ReidNetwork,
         params.backbone,
         stem_relu=params.stem_relu,
+        pooling=params.pooling,
         dropout=params.dropout,
         precision=params.precision,
     )
+    ready = partial(
+        for_training, classes=torch.from_numpy(classes).to(device), groups=params.bn_groups, dsbn=params.dsbn
+    )
     start = [peer_path(MODELS / args.start, seed) for seed in params.seeds]
     done = common_iterations(start)
-    centroids = torch.from_numpy(np.array(read_array(ROUNDS / args.round / "centroids.npy"))).to(device)
-    students = [for_training(read_network(path, "student", build), centroids) for path in start]
+    students = [ready(read_network(path, "student", build)) for path in start]
     # without soft losses and with alpha 0 a teacher is its student, whose forward need not be repeated
     teaching = params.alpha > 0 or params.soft_ce_weight > 0 or params.soft_tri_weight > 0
-    teachers = [for_training(read_network(path, "teacher", build), centroids) for path in start] if teaching else None
-    trained = [p for student in students for p in student.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(trained, lr=params.lr, weight_decay=params.weight_decay, fused=True)
+    teachers = [ready(read_network(path, "teacher", build)) for path in start] if teaching else None
+    optimizer = torch.optim.Adam(
+        learning_rates(students, params.lr, params.backbone_lr_scale), weight_decay=params.weight_decay, fused=True
+    )
 
     history: list[Tensor] = []
     for iteration in (bar := trange(params.iterations, desc=f"{args.round}: training", unit="it")):
-        rows, views = next(batches)
+        targets, views = next(target)
+        of_source = None
+        if source is not None:
+            of_source, source_views = next(source)
+            views = [torch.cat(both) for both in zip(views, source_views, strict=True)]
         loss = step(
             students,
             teachers,
             [view.to(device) for view in views],
-            torch.from_numpy(labels[rows]).to(device),
+            targets.to(device),
             optimizer,
+            None if of_source is None else of_source.to(device),
+            clusters=len(centroids),
             soft_ce_weight=params.soft_ce_weight,
             soft_tri_weight=params.soft_tri_weight,
+            source_weight=params.source_weight,
             label_smoothing=params.label_smoothing,
         )
         for teacher, student in zip(teachers or (), students, strict=teaching):
@@ -94,31 +122,34 @@ def main() -> None:
             bar.set_postfix(loss=f"{float(loss[0]):.3f}")
     for seed, student, teacher in zip(params.seeds, students, teachers or students, strict=True):
         write_peer(peer_path(MODELS / args.round, seed), student, teacher, done + params.iterations)
+    clustering = read_json(clusters / "clustering.json")
+    if "eps" in clustering:  # the next round keeps it
+        write_json(MODELS / args.round / "eps.json", {"eps": clustering["eps"]})
     write_losses(LOSSES / f"{args.round}.csv", torch.stack(history).cpu().numpy(), done)
 
 
-def identity_rows(
-    labels: np.ndarray, camids: np.ndarray, batch_size: int, instances: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Endless (B,) rows of the images that have a pseudo label, drawn by pseudo identity; outliers (-1) never."""
-    inliers = np.flatnonzero(labels >= 0)
-    for chosen in identity_batches(labels[inliers], camids[inliers], batch_size, instances, rng):
-        yield inliers[chosen]
-
-
-def peer_views(
-    batches: Iterator[np.ndarray],
+def labelled_views(
+    images: np.ndarray,
+    labels: np.ndarray,
+    camids: np.ndarray,
+    batch_stream: np.random.Generator,
     view_streams: Sequence[np.random.Generator],
     *,
+    batch_size: int,
+    instances: int,
     padding: int,
-    erase_probability: float,
-) -> Iterator[tuple[np.ndarray, list[Tensor]]]:
-    """Endless (B,) rows of target images and their views: one (B, 3, H, W) batch for each peer's stream."""
-    images = read_array(TARGET / "train.npy")
-    for rows in batches:
+    erase_probability: float = 0.0,
+) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    """Endless (B,) int64 labels and, for each peer's stream, (B, 3, H, W) views of images drawn by identity.
+
+    ``images`` is (N, H, W, 3) uint8; outliers (label -1) are never drawn.
+    """
+    inliers = np.flatnonzero(labels >= 0)
+    for chosen in identity_batches(labels[inliers], camids[inliers], batch_size, instances, batch_stream):
+        rows = inliers[chosen]
         batch = images[rows]
         yield (
-            rows,
+            torch.from_numpy(labels[rows]),
             [training_views(batch, rng, padding=padding, erase_probability=erase_probability) for rng in view_streams],
         )
 
@@ -132,14 +163,27 @@ def common_iterations(start: Sequence[Path]) -> int:
     return done
 
 
-def for_training(network: ReidNetwork, centroids: Tensor) -> ReidNetwork:
-    """The network on the centroids' device in training mode, its classes the (C, D) centroids.
+def for_training(network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: bool = False) -> ReidNetwork:
+    """The network on the device of ``classes`` in training mode, a class for each of the (C, D) rows.
 
-    Teachers train too: they normalise with their own batches and move their own running statistics.
+    Teachers train too: they normalise with their own batches and move their own running statistics. ``groups`` and
+    ``dsbn``: see :func:`stages.reid.norms.in_parts`.
     """
-    network.to(centroids.device)
-    network.set_classifier(centroids)
+    network.to(classes.device)
+    network.set_classifier(classes)
+    in_parts(network, groups, dsbn)
     return network.train().to(memory_format=torch.channels_last)
+
+
+def learning_rates(students: Sequence[ReidNetwork], lr: float, backbone_scale: float) -> list[dict[str, Any]]:
+    """The trained parameters of all students in as few groups as there are learning rates, for the optimiser."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for student in students:
+        for name, parameter in student.named_parameters():
+            if parameter.requires_grad:
+                rate = lr * backbone_scale if name.startswith("backbone.") else lr
+                groups.setdefault(rate, []).append(parameter)
+    return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
 
 
 def step(
@@ -148,38 +192,49 @@ def step(
     views: Sequence[Tensor],
     targets: Tensor,
     optimizer: torch.optim.Optimizer,
+    of_source: Tensor | None = None,
     *,
+    clusters: int | None = None,
     soft_ce_weight: float,
     soft_tri_weight: float,
     label_smoothing: float,
+    source_weight: float = 0.0,
 ) -> Tensor:
     """One optimiser step of all students on ``views``, one (B, 3, H, W) batch for each peer, and (B,) ``targets``.
 
-    Returns the (5,) losses in the order of :data:`COLUMNS`, NaN for those that are not computed.
+    With ``of_source``, (S,) labels, the views are (B + S, 3, H, W), those of the source last, and the classes after the
+    ``clusters`` first are the source's. Returns the (6,) losses in the order of :data:`COLUMNS`, NaN for those that are
+    not computed.
     """
     outputs = [student(view) for student, view in zip(students, views, strict=True)]
     taught = None
     if teachers is not None:
         with torch.no_grad():
             taught = [teacher(view) for teacher, view in zip(teachers, views, strict=True)]
+    count = len(targets)
     loss = mutual_loss(
-        outputs,
-        taught,
+        [(pooled[:count], logits[:count, :clusters]) for pooled, logits in outputs],
+        taught and [(pooled[:count], logits[:count, :clusters]) for pooled, logits in taught],
         targets,
         soft_ce_weight=soft_ce_weight,
         soft_tri_weight=soft_tri_weight,
         label_smoothing=label_smoothing,
     )
+    total, source = loss.total, None
+    if of_source is not None:
+        hard = [hard_losses(x[count:], y[count:, clusters:], of_source, label_smoothing) for x, y in outputs]
+        source = torch.stack([ce + tri for ce, tri in hard]).sum()
+        total = total + source_weight * source
     optimizer.zero_grad()
-    loss.total.backward()
+    total.backward()
     optimizer.step()
-    absent = loss.total.new_tensor(torch.nan)
-    terms = (loss.total, loss.hard_ce, loss.soft_ce, loss.hard_tri, loss.soft_tri)
+    absent = total.new_tensor(torch.nan)
+    terms = (total, loss.hard_ce, loss.soft_ce, loss.hard_tri, loss.soft_tri, source)
     return torch.stack([absent if term is None else term.detach() for term in terms])
 
 
 def check_finite(history: Sequence[Tensor], name: str, lr: float) -> None:
-    """Raise :class:`InputError` when a total among the (5,) losses is not finite: such networks are not written."""
+    """Raise :class:`InputError` when a total among the (6,) losses is not finite: such networks are not written."""
     broken = torch.nonzero(~torch.isfinite(torch.stack([losses[0] for losses in history])))
     if len(broken):
         raise InputError(
@@ -188,7 +243,7 @@ def check_finite(history: Sequence[Tensor], name: str, lr: float) -> None:
 
 
 def write_losses(path: Path, losses: np.ndarray, done: int) -> None:
-    """The (T, 5) losses, one line an iteration, counted over all rounds; losses not computed are left empty."""
+    """The (T, 6) losses, one line an iteration, counted over all rounds; losses not computed are left empty."""
     lines = [",".join(["iteration", *COLUMNS])]
     for i, row in enumerate(losses, start=done + 1):
         lines.append(",".join([str(i), *("" if np.isnan(value) else f"{value:.6f}" for value in row)]))

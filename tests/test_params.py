@@ -112,7 +112,7 @@ def test_every_missing_parameter_is_named(tmp_path: Path, rounds_file: Path, key
         ("iterations", "0", "greater than or equal to 1"),
         ("padding", "-1", "greater than or equal to 0"),
         ("stem_relu", "1", "boolean"),
-        ("backbone", "resnet34", "'resnet18' or 'resnet50'"),
+        ("backbone", "resnet20", "'resnet18', 'resnet34'"),
         ("precision", "fp16", "'fp32' or 'bf16'"),
         ("source_layout", "market", "'market1501', 'dukemtmc' or 'msmt17'"),
         ("source_root", "5", "string"),
@@ -127,6 +127,35 @@ def test_wrong_values_are_named_with_what_was_expected(
     assert message.startswith(f"{key}: expected ")
     assert expected in message
     assert ", got " in message
+
+
+@pytest.mark.parametrize("text", ["rules", "0", "-0.5", "2.5", "true", ".nan"])
+def test_eps_is_the_rule_or_a_distance(tmp_path: Path, rounds_file: Path, text: str) -> None:
+    message = refusal(params_file(tmp_path, dbscan_eps=text), rounds_file)
+    assert message.startswith("dbscan_eps: expected rule, or a distance above 0 and at most 2, got ")
+
+
+@pytest.mark.parametrize(("text", "value"), [("rule", "rule"), ("0.6", 0.6), ("1", 1.0)])
+def test_eps_as_it_may_be_written(tmp_path: Path, rounds_file: Path, text: str, value: object) -> None:
+    found = read_params(params_file(tmp_path, dbscan_eps=text), rounds_file).dbscan_eps
+    assert found == value
+    assert isinstance(found, type(value))
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        (
+            {"pretrained": "models/one.safetensors"},
+            "pretrained: expected {seed} in the path, a file for each peer, got",
+        ),
+        ({"dsbn": "true"}, "dsbn: expected source batches (source_weight above 0), which it gives batch norms"),
+        ({"bn_groups": "3"}, "bn_groups: expected equal groups of two images or more in a batch of 64, got 3"),
+        ({"bn_groups": "64"}, "bn_groups: expected equal groups of two images or more in a batch of 64, got 64"),
+    ],
+)
+def test_values_that_do_not_fit_together(tmp_path: Path, rounds_file: Path, values: dict[str, str], fault: str) -> None:
+    assert refusal(params_file(tmp_path, **values), rounds_file).startswith(fault)
 
 
 def test_a_wrong_value_within_a_list_is_named_by_its_place(tmp_path: Path, rounds_file: Path) -> None:

@@ -19,7 +19,9 @@ from ruamel.yaml import YAML
 from stages.reid.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
-STAGE_FILES = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
+TOOLS = ("ablation", "convert", "preset", "table")  # run by hand, beside the pipeline
+ENTRY_POINTS = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
+STAGE_FILES = [path for path in ENTRY_POINTS if path.stem not in TOOLS]
 LIBRARY_FILES = sorted(path for path in (ROOT / "stages/reid").rglob("*.py") if path.name != "__init__.py")
 NAMES_OF_STAGES = {"direct": "evaluate"}  # the stage that another entry point runs
 
@@ -105,7 +107,8 @@ def test_every_stage_says_what_it_does(stage: str) -> None:
     assert definitions()[stage]["desc"]
 
 
-def test_every_entry_point_is_a_stage() -> None:
+def test_every_entry_point_is_a_stage_or_a_tool() -> None:
+    assert {path.stem for path in ENTRY_POINTS} - {path.stem for path in STAGE_FILES} == set(TOOLS)
     assert {entry_point(stage) for stage in definitions()} == set(STAGE_FILES)
 
 
@@ -304,6 +307,20 @@ def test_one_peer_alone_is_the_general_baseline(project: Path) -> None:
         assert [path.name for path in (project / "models" / name).iterdir()] == ["peer1.safetensors"]
     # the second peer, which the workspace still held, is no part of what was recorded
     assert "up to date" in dvc(project, "status")
+
+
+def test_every_option_runs(project: Path) -> None:
+    clustering = {"clustering": "dbscan", "k1": 6, "k2": 3, "dbscan_min_samples": 2, "dbscan_eps": 0.7}
+    network = {"pooling": "gem", "bn_groups": 2, "dropout": 0.5, "backbone_lr_scale": 0.2, "rerank": "true"}
+    source = {"source_distance_weight": 0.1, "source_weight": 0.5, "dsbn": "true"}
+    options = clustering | network | source
+    arguments = [part for key, value in options.items() for part in ("--set-param", f"{key}={value}")]
+    assert {"pretrain@1", "report"} < set(stages_run(dvc(project, "exp", "run", *arguments)))
+    summary = json.loads((project / "metrics/summary.json").read_text(encoding="utf-8"))
+    assert 0 < summary["last_rerank_mAP"] <= 1
+    clustering = json.loads((project / "data/rounds/r02/clustering.json").read_text(encoding="utf-8"))
+    assert clustering["eps"] == 0.7
+    assert json.loads((project / "models/r01/eps.json").read_text(encoding="utf-8")) == {"eps": 0.7}
 
 
 @pytest.mark.parametrize("reach", ["absolute path", "dvc add"])

@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from itertools import repeat
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.pretrain import train_epoch
+from stages.pretrain import adopt, train_epoch
+from stages.reid.checkpoint import read_iterations, read_network, write_peer
+from stages.reid.network import ReidNetwork
 
 LABELS = torch.tensor([0, 0, 1, 1])
 
@@ -52,6 +56,22 @@ def test_target_images_change_the_running_statistics_and_nothing_else() -> None:
     for name, parameter in near.named_parameters():
         assert torch.equal(parameter, far.get_parameter(name)), name
     assert not torch.allclose(near.get_buffer("norm.running_mean"), far.get_buffer("norm.running_mean"))
+
+
+def test_a_given_network_is_taken_as_student_and_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    build = partial(ReidNetwork, "resnet18")
+    student, teacher = build(3), build(3)
+    write_peer(Path("theirs.safetensors"), student, teacher, iterations=800)
+    adopt(Path("theirs.safetensors"), 7, build)
+    taken = Path("models/r00/peer7.safetensors")
+    assert read_iterations(taken) == 0
+    expected = teacher.state_dict()
+    for role in ("student", "teacher"):
+        found = read_network(taken, role, build).state_dict()
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert Path("metrics/pretrain/peer7.csv").read_text() == "epoch,lr,cross_entropy,triplet,source_mAP\n"
 
 
 def test_each_iteration_shows_source_then_target_in_training_mode() -> None:

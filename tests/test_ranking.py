@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from stages.reid.ranking import Ranking, rank_distances, rank_features
+from stages.reid.ranking import Ranking, euclidean, rank_blocks, rank_distances
 from tests.golden import golden
 
 STORED = golden("ranking")
@@ -180,7 +180,8 @@ def test_features_rank_as_their_euclidean_distances() -> None:
     ids = rng.integers(0, 9, 300), rng.integers(0, 9, 90), rng.integers(0, 3, 300), rng.integers(0, 3, 90)
     distances = np.linalg.norm(query[:, None] - gallery[None], axis=2)
     expected = rank_distances(distances, *ids)
-    found = rank_features(query.astype(np.float32), gallery.astype(np.float32), *ids, torch.device("cpu"))
+    blocks = euclidean(query.astype(np.float32), gallery.astype(np.float32), torch.device("cpu"))
+    found = rank_blocks(blocks, *ids)
     # float32 swaps two images at most here and there
     assert found.mean_average_precision == pytest.approx(expected.mean_average_precision, abs=1e-4)
     assert np.mean(found.first_match == expected.first_match) > 0.99

@@ -102,6 +102,20 @@ def test_table_of_the_worked_example() -> None:
     assert cells(table, "best on test (round 1, peer 2)")[1:5] == ["50.0", "60.0", "70.0", "80.0"]
 
 
+def test_reranked_figures_are_the_last_rounds_and_stand_apart() -> None:
+    results = three_rounds()
+    for value, name in ((0.9, "r02"), (0.5, "r03")):
+        for shift, peer in ((0.0, "1"), (0.1, "2")):
+            results[name]["peers"][peer] |= {"rerank_mAP": value + shift, "rerank_rank1": value - shift}
+    found = report.summary(results)
+    assert found["last_rerank_mAP"] == pytest.approx(0.55)
+    assert found["last_rerank_rank1"] == pytest.approx(0.45)
+    assert found["last_mAP"] == pytest.approx(0.41)
+    table = report.results_table("a to b", results)
+    assert cells(table, "last (round 3), re-ranked")[1:4] == ["55.0", "45.0", ""]
+    assert "rerank_mAP" not in report.summary(three_rounds())
+
+
 def test_every_row_of_the_table_has_as_many_cells() -> None:
     rows = [line for line in report.results_table("a to b", three_rounds()).splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 4 + 2

@@ -2,23 +2,25 @@
 
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from stages.reid.augment import normalise
 from stages.reid.checkpoint import write_peer
 from stages.reid.errors import InputError
-from stages.reid.losses import mutual_loss
+from stages.reid.losses import hard_losses, mutual_loss
 from stages.reid.network import ReidNetwork
 from stages.reid.teacher import update_teacher
-from stages.train import COLUMNS, check_finite, common_iterations, for_training, identity_rows, step, write_losses
+from stages.train import COLUMNS, check_finite, common_iterations, for_training, labelled_views, step, write_losses
 
 TARGETS = torch.tensor([0, 0, 1, 1, 2, 2])
 CLASSES = 3
-HARD_ONLY = {"soft_ce_weight": 0.0, "soft_tri_weight": 0.0, "label_smoothing": 0.1}
-MUTUAL = {"soft_ce_weight": 0.5, "soft_tri_weight": 0.8, "label_smoothing": 0.1}
+HARD_ONLY: dict[str, Any] = {"soft_ce_weight": 0.0, "soft_tri_weight": 0.0, "label_smoothing": 0.1}
+MUTUAL: dict[str, Any] = {"soft_ce_weight": 0.5, "soft_tri_weight": 0.8, "label_smoothing": 0.1}
 
 
 def network(seed: int) -> ReidNetwork:
@@ -70,8 +72,8 @@ def test_without_soft_losses_and_memory_skipping_the_teachers_changes_nothing() 
 def test_an_iteration_without_teachers_reports_no_soft_losses() -> None:
     students, _ = peers()
     losses = step(students, None, views(0), TARGETS, adam(students), **HARD_ONLY)
-    assert losses.shape == (5,)
-    assert torch.isnan(losses).tolist() == [column.startswith("soft") for column in COLUMNS]
+    assert losses.shape == (6,)
+    assert torch.isnan(losses).tolist() == [column.startswith("so") for column in COLUMNS]
     assert not losses.requires_grad
 
 
@@ -85,7 +87,7 @@ def test_the_losses_are_those_of_the_networks_outputs_each_on_its_own_view() -> 
         )
         expected = mutual_loss(outputs, taught, TARGETS, **MUTUAL)
     losses = dict(zip(COLUMNS, step(students, teachers, batch, TARGETS, adam(students), **MUTUAL), strict=True))
-    for name in COLUMNS:
+    for name in COLUMNS[:5]:
         torch.testing.assert_close(losses[name], getattr(expected, name), rtol=1e-5, atol=1e-6)
     weighted = 0.5 * (losses["hard_ce"] + losses["soft_ce"]) + 0.2 * losses["hard_tri"] + 0.8 * losses["soft_tri"]
     torch.testing.assert_close(losses["total"], weighted)
@@ -93,7 +95,7 @@ def test_the_losses_are_those_of_the_networks_outputs_each_on_its_own_view() -> 
 
 def test_only_the_peers_teacher_teaches() -> None:
     # with soft losses alone, student 1 must feel a change of teacher 2 and none of teacher 1
-    only_soft = {"soft_ce_weight": 1.0, "soft_tri_weight": 1.0, "label_smoothing": 0.1}
+    only_soft: dict[str, Any] = {"soft_ce_weight": 1.0, "soft_tri_weight": 1.0, "label_smoothing": 0.1}
 
     def after(changed: int | None) -> dict[str, Tensor]:
         students, teachers = peers()
@@ -147,7 +149,7 @@ def test_teachers_normalise_with_their_own_batch() -> None:
             torch.nn.init.constant_(teacher.neck.running_mean, running_mean)  # type: ignore[arg-type]
         return step(students, teachers, views(0), TARGETS, adam(students), **MUTUAL)
 
-    assert torch.equal(losses(0.0), losses(25.0))
+    assert torch.equal(losses(0.0)[:5], losses(25.0)[:5])
 
 
 def test_at_the_first_iteration_of_all_the_teacher_becomes_the_student() -> None:
@@ -164,7 +166,7 @@ def test_one_network_alone_can_be_trained() -> None:
     students, teachers = peers(1)
     before = state(students[0])
     losses = step(students, teachers, views(0, 1), TARGETS, adam(students), **MUTUAL)
-    assert bool(losses.isfinite().all())
+    assert bool(losses[:5].isfinite().all())
     assert not same(state(students[0]), before)
 
 
@@ -197,14 +199,46 @@ def test_the_same_iterations_give_the_same_bits() -> None:
     assert all(same(ours, theirs) for ours, theirs in zip(run(), run(), strict=True))
 
 
+# --- with batches of the source --------------------------------------------------------------------------------------
+
+
+def test_the_source_adds_its_hard_losses_by_its_own_classes() -> None:
+    targets = torch.tensor([0, 0, 1, 1, 0, 1])
+    of_source = torch.zeros(4, dtype=torch.int64)  # classes 0 and 1 are clusters; the source has one identity, class 2
+    students, teachers = peers()
+    generator = torch.Generator().manual_seed(9)
+    batch = [torch.cat([view, torch.randn(4, 3, 32, 16, generator=generator)]) for view in views(0)]
+    with torch.no_grad():
+        outputs = [net(view) for net, view in zip(deepcopy(students), batch, strict=True)]
+    terms = [hard_losses(pooled[6:], logits[6:, 2:], of_source, 0.1) for pooled, logits in outputs]
+    of_target = [(pooled[:6], logits[:6, :2]) for pooled, logits in outputs]
+    expected = torch.stack([ce + tri for ce, tri in terms]).sum()
+    mutual = mutual_loss(of_target, of_target, targets, **MUTUAL)  # teachers are still their students
+    found = step(
+        students, teachers, batch, targets, adam(students), of_source, clusters=2, source_weight=0.25, **MUTUAL
+    )
+    torch.testing.assert_close(found[5], expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found[0], mutual.total + 0.25 * expected, rtol=1e-5, atol=1e-6)
+
+
 # --- what a round reads ---------------------------------------------------------------------------------------------
 
 
-def test_outliers_are_never_drawn_and_rows_are_those_of_the_whole_set() -> None:
+def test_outliers_are_never_drawn_and_labels_are_those_of_the_images() -> None:
     labels = np.array([-1, 0, 0, -1, 1, 1, -1])
-    rows = identity_rows(labels, np.zeros(7, np.int64), 4, 2, np.random.default_rng(0))
+    images = np.zeros((7, 32, 16, 3), np.uint8)
+    images[:] = np.arange(7)[:, None, None, None]  # an image is known by its brightness
+    streams = [np.random.default_rng(seed) for seed in range(3)]
+    drawn = labelled_views(
+        images, labels, np.zeros(7, np.int64), streams[0], streams[1:], batch_size=4, instances=2, padding=0
+    )
     for _ in range(3):
-        assert sorted(next(rows)) == [1, 2, 4, 5]
+        targets, views = next(drawn)
+        assert sorted(targets.tolist()) == [0, 0, 1, 1]
+        for view in views:
+            shown = [int(torch.argmin((normalise(images) - one).square().sum((1, 2, 3)))) for one in view]
+            assert sorted(shown) == [1, 2, 4, 5]
+            assert labels[shown].tolist() == targets.tolist()
 
 
 def test_peers_must_have_the_same_iterations_behind_them(tmp_path: Path) -> None:
@@ -223,21 +257,22 @@ def test_peers_must_have_the_same_iterations_behind_them(tmp_path: Path) -> None
 
 def test_losses_are_counted_over_all_rounds_and_left_empty_where_not_computed(tmp_path: Path) -> None:
     path = tmp_path / "r03.csv"
-    write_losses(path, np.array([[1.5, 1.0, np.nan, 0.5, np.nan], [3.0, 1.0, 0.25, 0.5, 0.125]]), done=80)
+    first = [1.5, 1.0, np.nan, 0.5, np.nan, np.nan]
+    write_losses(path, np.array([first, [3.0, 1.0, 0.25, 0.5, 0.125, 2.0]]), done=80)
     assert path.read_text().splitlines() == [
-        "iteration,total,hard_ce,soft_ce,hard_tri,soft_tri",
-        "81,1.500000,1.000000,,0.500000,",
-        "82,3.000000,1.000000,0.250000,0.500000,0.125000",
+        "iteration,total,hard_ce,soft_ce,hard_tri,soft_tri,source",
+        "81,1.500000,1.000000,,0.500000,,",
+        "82,3.000000,1.000000,0.250000,0.500000,0.125000,2.000000",
     ]
 
 
 def test_finite_losses_pass_even_without_soft_ones() -> None:
-    check_finite([torch.tensor([1.5, 1.0, torch.nan, 0.5, torch.nan])], "r01", 1e-3)
+    check_finite([torch.tensor([1.5, 1.0, torch.nan, 0.5, torch.nan, torch.nan])], "r01", 1e-3)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 def test_a_loss_that_is_not_finite_is_one_line_with_iteration_and_rate(value: float) -> None:
-    losses = torch.ones(5, 5)
+    losses = torch.ones(5, 6)
     losses[2:, 0] = value
     with pytest.raises(InputError) as refused:
         check_finite(list(losses), "r01", 0.5)

@@ -54,6 +54,14 @@ def soft_triplet(log_ratios: Tensor, teacher_ratios: Tensor) -> Tensor:
     return -(teacher_ratios * log_ratios).sum(1).mean()
 
 
+def hard_losses(pooled: Tensor, logits: Tensor, targets: Tensor, label_smoothing: float) -> tuple[Tensor, Tensor]:
+    """Cross entropy and softmax-triplet loss of one network on labelled images."""
+    distances = euclidean_distances(pooled)
+    triplets = hardest_triplets(distances.detach(), targets)
+    tri = hard_triplet(triplet_log_ratios(distances, *triplets))
+    return hard_cross_entropy(logits, targets, label_smoothing), tri
+
+
 @dataclass(frozen=True)
 class MutualLoss:
     """One iteration's losses, scalars summed over the peers. The soft ones are None where nothing teaches."""

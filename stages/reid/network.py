@@ -1,25 +1,48 @@
-"""The re-identification network: backbone, global average pooling, batch-norm neck, bias-free classifier."""
+"""The re-identification network: backbone, global pooling, batch-norm neck, bias-free classifier."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.reid.resnet import resnet18, resnet50
+from stages.reid.backbones import backbone as backbone_named
+
+
+class GeneralisedMean(nn.Module):
+    """The p-th root of the mean p-th power over a feature map's places (Radenović et al., 2018); p is trained.
+
+    p = 1 is the mean, a large p the maximum; it starts at 3.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([3.0]))
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """(B, D, H, W) -> (B, D); values below 1e-6 count as 1e-6."""
+        return feature_map.clamp(min=1e-6).pow(self.p).mean((2, 3)).pow(1 / self.p)
 
 
 class ReidNetwork(nn.Module):
     """Backbone -> pooled feature x (triplet losses) -> neck -> classifier (classification losses).
 
-    The neck is a BatchNorm1d whose bias stays 0; the classifier starts at N(0, 0.001). ``precision`` "bf16" runs the
-    backbone in bfloat16; the neck, the classifier and all that follows are float32 either way.
+    ``pooling`` is "avg" or "gem". The neck is a BatchNorm1d whose bias stays 0; the classifier starts at N(0, 0.001).
+    ``precision`` "bf16" runs the backbone in bfloat16; the pooling and all that follows are float32 either way.
     """
 
     def __init__(
-        self, backbone: str, classes: int, *, stem_relu: bool = False, dropout: float = 0.0, precision: str = "fp32"
+        self,
+        backbone: str,
+        classes: int,
+        *,
+        stem_relu: bool = False,
+        pooling: str = "avg",
+        dropout: float = 0.0,
+        precision: str = "fp32",
     ) -> None:
         super().__init__()
         self.precision = precision
-        self.backbone = {"resnet18": resnet18, "resnet50": resnet50}[backbone](stem_relu)
+        self.backbone = backbone_named(backbone, stem_relu)
+        self.pooling = GeneralisedMean() if pooling == "gem" else None
         self.neck = nn.BatchNorm1d(self.backbone.width)
         self.neck.bias.requires_grad_(False)
         self.dropout = nn.Dropout(dropout)
@@ -32,7 +55,7 @@ class ReidNetwork(nn.Module):
             feature_map = self.backbone(images)
         if self.precision == "bf16":
             feature_map = feature_map.float()
-        return feature_map.mean((2, 3))
+        return feature_map.mean((2, 3)) if self.pooling is None else self.pooling(feature_map)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> pooled features (B, D) and logits (B, classes), in training."""

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -16,11 +16,19 @@ PARAMS_FILE = Path("params.yaml")
 ROUNDS_FILE = Path("rounds.yaml")
 FIRST_ROUND = "r00"  # the pre-trained peers: what r01 starts from
 
+Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet_ibn50a", "mobilenet_v2"]
 Layout = Literal["market1501", "dukemtmc", "msmt17"]
 Name = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+def _eps(value: object) -> object:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "rule" or (number and 0 < float(value) <= 2):  # type: ignore[arg-type]
+        return value
+    raise ValueError(f"dbscan_eps: expected rule, or a distance above 0 and at most 2, got {value!r}")
 
 
 class Params(BaseModel):
@@ -45,15 +53,18 @@ class Params(BaseModel):
     image_height: Annotated[int, Field(ge=32)]
     image_width: Annotated[int, Field(ge=16)]
 
-    backbone: Literal["resnet18", "resnet50"]
+    backbone: Backbone
     stem_relu: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    pooling: Literal["avg", "gem"]
     weights: Name
+    pretrained: Name
     precision: Literal["fp32", "bf16"]
 
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
+    bn_groups: Count
     instances: Annotated[int, Field(ge=2)]
     padding: Annotated[int, Field(ge=0)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
@@ -66,16 +77,27 @@ class Params(BaseModel):
     pretrain_milestones: list[Count]
     pretrain_eval_epochs: Count
 
+    clustering: Literal["kmeans", "dbscan"]
     clusters: Annotated[int, Field(ge=2)]
     kmeans_iterations: Count
     kmeans_restarts: Count
+    dbscan_eps: Annotated[float | Literal["rule"], BeforeValidator(_eps)]
+    dbscan_rho: Annotated[float, Field(gt=0, le=1)]
+    dbscan_min_samples: Count
+    k1: Count
+    k2: Count
+    source_distance_weight: Annotated[float, Field(ge=0, lt=1)]
 
     iterations: Count
     lr: Rate
+    backbone_lr_scale: Rate
     alpha: Annotated[float, Field(ge=0, lt=1)]
     soft_ce_weight: Share
     soft_tri_weight: Share
     erase_probability: Share
+    source_weight: Annotated[float, Field(ge=0)]
+    dsbn: bool
+    rerank: bool
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -85,8 +107,15 @@ class Params(BaseModel):
             raise ValueError(
                 f"batch_size: expected two identities at least ({2 * self.instances} images), got {self.batch_size}"
             )
+        if self.batch_size % self.bn_groups or self.batch_size < 2 * self.bn_groups:
+            expected = f"equal groups of two images or more in a batch of {self.batch_size}"
+            raise ValueError(f"bn_groups: expected {expected}, got {self.bn_groups}")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds: expected a different seed for every peer, got {self.seeds}")
+        if self.pretrained != "none" and len(self.seeds) > 1 and "{seed}" not in self.pretrained:
+            raise ValueError(f"pretrained: expected {{seed}} in the path, a file for each peer, got {self.pretrained}")
+        if self.dsbn and self.source_weight == 0:
+            raise ValueError("dsbn: expected source batches (source_weight above 0), which it gives batch norms")
         if self.pretrain_milestones != sorted(set(self.pretrain_milestones)):
             raise ValueError(f"pretrain_milestones: expected rising epochs, got {self.pretrain_milestones}")
         return self

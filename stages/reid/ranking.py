@@ -1,5 +1,6 @@
 """mAP and CMC of a query set against a gallery, by the Market-1501 protocol."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,22 +57,26 @@ def rank_distances(
     return Ranking(average_precision, first_match)
 
 
-def rank_features(
-    query: np.ndarray,
-    gallery: np.ndarray,
+def euclidean(query: np.ndarray, gallery: np.ndarray, device: torch.device) -> Iterator[tuple[int, np.ndarray]]:
+    """Blocks (first query, (b, G) float32) of squared distances of L2-normalised (Q, D) and (G, D) features."""
+    columns = torch.from_numpy(gallery).to(device).T
+    for start in tqdm(range(0, len(query), QUERIES_AT_ONCE), desc="ranking", unit="block", leave=False, disable=None):
+        # of unit vectors: |q - g|^2 = 2 - 2 q.g, which ranks as the distance does
+        block = torch.from_numpy(query[start : start + QUERIES_AT_ONCE]).to(device)
+        yield start, (2 - 2 * (block @ columns)).cpu().numpy()
+
+
+def rank_blocks(
+    blocks: Iterator[tuple[int, np.ndarray]],
     query_pids: np.ndarray,
     gallery_pids: np.ndarray,
     query_camids: np.ndarray,
     gallery_camids: np.ndarray,
-    device: torch.device,
 ) -> Ranking:
-    """Rank the (Q, D) query features against the (G, D) gallery features, all L2-normalised, by Euclidean distance."""
-    gallery_columns = torch.from_numpy(gallery).to(device).T
+    """Rank distances that come in blocks (first query, (b, G)), so that the (Q, G) matrix never exists."""
     parts = []
-    for start in tqdm(range(0, len(query), QUERIES_AT_ONCE), desc="ranking", unit="block", leave=False, disable=None):
-        rows = slice(start, start + QUERIES_AT_ONCE)
-        # of unit vectors: |q - g|^2 = 2 - 2 q.g, which ranks as the distance does
-        distmat = (2 - 2 * (torch.from_numpy(query[rows]).to(device) @ gallery_columns)).cpu().numpy()
+    for start, distmat in blocks:
+        rows = slice(start, start + len(distmat))
         parts.append(rank_distances(distmat, query_pids[rows], gallery_pids, query_camids[rows], gallery_camids))
     return Ranking(
         np.concatenate([part.average_precision for part in parts]),

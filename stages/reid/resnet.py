@@ -4,6 +4,7 @@ Written out because the authors' network differs from torchvision's in the stem,
 longer than importing torch itself: it is imported only where its ImageNet weights are asked for.
 """
 
+import torch
 from torch import Tensor, nn
 
 
@@ -29,15 +30,29 @@ class BasicBlock(nn.Module):
         return self.relu(x + identity)
 
 
+class HalfInstanceNorm(nn.Module):
+    """Instance norm of the first half of the channels, batch norm of the others (IBN-a; Pan et al., 2018)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.IN = nn.InstanceNorm2d(width // 2, affine=True)
+        self.BN = nn.BatchNorm2d(width - width // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, width, H, W) -> the same shape."""
+        first, second = x.split([self.IN.num_features, self.BN.num_features], dim=1)
+        return torch.cat([self.IN(first.contiguous()), self.BN(second.contiguous())], dim=1)
+
+
 class Bottleneck(nn.Module):
-    """1 x 1, 3 x 3, 1 x 1 convolutions (ResNet-50); the stride sits in the second."""
+    """1 x 1, 3 x 3, 1 x 1 convolutions (ResNet-50 and deeper); the stride sits in the second."""
 
     expansion = 4
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(width_in, width, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.bn1: nn.Module = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
@@ -54,6 +69,14 @@ class Bottleneck(nn.Module):
         return self.relu(x + identity)
 
 
+class IbnBottleneck(Bottleneck):
+    """A bottleneck whose first norm is half an instance norm."""
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__(width_in, width, stride)
+        self.bn1 = HalfInstanceNorm(width)
+
+
 def _downsample(width_in: int, width_out: int, stride: int) -> nn.Module | None:
     if stride == 1 and width_in == width_out:
         return None
@@ -63,11 +86,16 @@ def _downsample(width_in: int, width_out: int, stride: int) -> nn.Module | None:
 class ResNet(nn.Module):
     """Stem and four layers; the last layer keeps its input's resolution, as is usual in re-identification.
 
-    ``width`` is the number of channels of the feature map, whose sides are a sixteenth of the image's.
+    ``width`` is the number of channels of the feature map, whose sides are a sixteenth of the image's. ``last`` is the
+    last layer's block where it is another one.
     """
 
     def __init__(
-        self, block: type[BasicBlock | Bottleneck], depths: tuple[int, int, int, int], stem_relu: bool
+        self,
+        block: type[BasicBlock | Bottleneck],
+        depths: tuple[int, int, int, int],
+        stem_relu: bool,
+        last: type[BasicBlock | Bottleneck] | None = None,
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
@@ -78,7 +106,7 @@ class ResNet(nn.Module):
         self.layer1 = self._layer(block, 64, depths[0], stride=1)
         self.layer2 = self._layer(block, 128, depths[1], stride=2)
         self.layer3 = self._layer(block, 256, depths[2], stride=2)
-        self.layer4 = self._layer(block, 512, depths[3], stride=1)
+        self.layer4 = self._layer(last or block, 512, depths[3], stride=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -101,6 +129,26 @@ def resnet18(stem_relu: bool) -> ResNet:
     return ResNet(BasicBlock, (2, 2, 2, 2), stem_relu)
 
 
+def resnet34(stem_relu: bool) -> ResNet:
+    """ResNet-34, 512 channels."""
+    return ResNet(BasicBlock, (3, 4, 6, 3), stem_relu)
+
+
 def resnet50(stem_relu: bool) -> ResNet:
     """ResNet-50, 2048 channels. ``stem_relu`` False is the authors' form, True torchvision's."""
     return ResNet(Bottleneck, (3, 4, 6, 3), stem_relu)
+
+
+def resnet101(stem_relu: bool) -> ResNet:
+    """ResNet-101, 2048 channels."""
+    return ResNet(Bottleneck, (3, 4, 23, 3), stem_relu)
+
+
+def resnet152(stem_relu: bool) -> ResNet:
+    """ResNet-152, 2048 channels."""
+    return ResNet(Bottleneck, (3, 8, 36, 3), stem_relu)
+
+
+def resnet_ibn50a() -> ResNet:
+    """IBN-ResNet-50-a, 2048 channels; its stem has a ReLU in the authors' code too."""
+    return ResNet(IbnBottleneck, (3, 4, 6, 3), stem_relu=True, last=Bottleneck)

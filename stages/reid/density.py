@@ -1,0 +1,111 @@
+"""Pseudo labels by DBSCAN: from blocks of distances to the pairs that matter, and from these to labels."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from stages.reid.errors import InputError
+
+Blocks = Iterable[tuple[int, np.ndarray]]  # (first row, (b, N) float32 distances to all images)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of images, each once."""
+
+    row: np.ndarray  # (P,) int32
+    column: np.ndarray  # (P,) int32, above row
+    distance: np.ndarray  # (P,) float32
+
+    def at_most(self, limit: float) -> "Pairs":
+        """The pairs whose distance is at most ``limit``."""
+        kept = self.distance <= limit
+        return Pairs(self.row[kept], self.column[kept], self.distance[kept])
+
+
+def with_source(blocks: Blocks, far: np.ndarray, share: float) -> Blocks:
+    """(1 - share) of each block's distances + share of how far both images are from the source.
+
+    ``far`` (N,) says how far each image is, 0 .. 1.
+    """
+    for start, block in blocks:
+        rows = slice(start, start + len(block))
+        yield start, (1 - share) * block + share * (far[rows, None] + far[None, :])
+
+
+def pairs_within(blocks: Blocks, limit: float) -> Pairs:
+    """The pairs of all images at most ``limit`` apart."""
+    return _joined([_upper(start, block, limit) for start, block in blocks])
+
+
+def pairs_by_rule(blocks: Blocks, count: int, share: float) -> tuple[float, Pairs]:
+    """eps, and the pairs of the ``count`` images at most eps apart.
+
+    eps is the mean of the smallest ``share`` of all distances between two images that are not 0 (authors' code). Only
+    about as many pairs as that are kept at a time. Raises :class:`InputError` when the share is less than a pair.
+    """
+    most = max(1, round(share * count * (count - 1) / 2))
+    kept, limit, zeros = Pairs(*[np.empty(0, kind) for kind in (np.int32, np.int32, np.float32)]), np.inf, 0
+    for start, block in blocks:
+        kept = _joined([kept, _upper(start, block, limit)])
+        zeros = int((kept.distance == 0).sum())
+        if len(kept.distance) > zeros + 2 * most:
+            limit = float(np.partition(kept.distance, zeros + most - 1)[zeros + most - 1])
+            kept = kept.at_most(limit)
+    smallest = round(share * (count * (count - 1) // 2 - zeros))
+    if smallest < 1:
+        raise InputError(
+            f"dbscan_rho: {share} of the distances between {count} images is not one of them: expected a larger share"
+        )
+    distances = np.sort(kept.distance[kept.distance > 0])[:smallest]
+    eps = float(distances.mean(dtype=np.float64))
+    return eps, kept.at_most(eps)
+
+
+def dbscan(pairs: Pairs, count: int, min_samples: int) -> np.ndarray:
+    """Labels (N,) int64 of ``count`` images from the pairs that are neighbours; -1 for outliers.
+
+    An image with ``min_samples`` neighbours, itself among them, is a core; cores that are neighbours share a cluster;
+    any other neighbour of a core joins, of several clusters the first. Clusters count from 0 by their first core.
+    """
+    neighbours = 1 + np.bincount(pairs.row, minlength=count) + np.bincount(pairs.column, minlength=count)
+    core = neighbours >= min_samples
+    linked = core[pairs.row] & core[pairs.column]
+    graph = sparse.coo_array((np.ones(linked.sum(), bool), (pairs.row[linked], pairs.column[linked])), (count, count))
+    _, component = connected_components(graph, directed=False)
+    _, first, cluster = np.unique(component[core], return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    labels = np.full(count, count, np.int64)  # beyond every cluster
+    labels[core] = rank[cluster]
+    for inner, outer in ((pairs.row, pairs.column), (pairs.column, pairs.row)):
+        border = core[inner] & ~core[outer]
+        np.minimum.at(labels, outer[border], labels[inner[border]])
+    labels[labels == count] = -1
+    return labels
+
+
+def cluster_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(C, D) float32 mean of the (N, D) features of each cluster, outliers left out."""
+    inliers = labels >= 0
+    sums = np.zeros((labels.max() + 1, features.shape[1]))
+    np.add.at(sums, labels[inliers], features[inliers])
+    return (sums / np.bincount(labels[inliers])[:, None]).astype(np.float32)
+
+
+def _upper(start: int, block: np.ndarray, limit: float) -> Pairs:
+    """The pairs of a block of rows that stand above the diagonal and are at most ``limit`` apart."""
+    row, column = np.nonzero(
+        (block <= limit) & (np.arange(block.shape[1]) > np.arange(start, start + len(block))[:, None])
+    )
+    return Pairs((row + start).astype(np.int32), column.astype(np.int32), block[row, column])
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    return Pairs(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.column for part in parts]),
+        np.concatenate([part.distance for part in parts]),
+    )

@@ -1,0 +1,64 @@
+"""Batch norms that see a part of the batch at a time."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class PartBatchNorm(_BatchNorm):
+    """A batch norm that normalises a training batch in ``groups`` equal, contiguous chunks.
+
+    Only the first chunk moves the running statistics: what DataParallel does on as many GPUs, and what the published
+    results come from. With ``source``, the second half of a training batch is the source's, which has weights and
+    statistics of its own (domain-specific batch norm, Chang et al., 2019); in eval mode all images are the target's.
+    """
+
+    def __init__(self, norm: _BatchNorm, groups: int, source: _BatchNorm | None) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum)
+        self.weight, self.bias = norm.weight, norm.bias
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var
+        self.num_batches_tracked = norm.num_batches_tracked
+        self.groups = groups
+        self.source = None if source is None else PartBatchNorm(source, groups, None)
+        self.train(norm.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, …) -> the same shape."""
+        if not self.training:
+            return super().forward(x)
+        if self.source is not None:
+            target, source = x.chunk(2)
+            return torch.cat([*self._chunks(target), *self.source._chunks(source)])
+        return torch.cat(self._chunks(x)) if self.groups > 1 else super().forward(x)
+
+    def _chunks(self, x: Tensor) -> list[Tensor]:
+        if len(x) % self.groups:
+            raise ValueError(f"{len(x)} images cannot be cut into {self.groups} equal groups")
+        first, *others = x.chunk(self.groups)
+        unmoved = [F.batch_norm(chunk, None, None, self.weight, self.bias, True, 0.0, self.eps) for chunk in others]
+        return [super().forward(first), *unmoved]
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Feature maps and vectors are both welcome."""
+
+
+def in_parts(network: nn.Module, groups: int, domains: bool) -> None:
+    """Let every batch norm of the network normalise in ``groups`` chunks and, with ``domains``, the source apart.
+
+    Tensors keep their names; the source's are new, ``….source.*``, and start as copies. Where neither is asked for,
+    batch norms stay as they are.
+    """
+    for parent in list(network.modules()):
+        for name, norm in list(parent.named_children()):
+            if isinstance(norm, _BatchNorm) and not isinstance(parent, PartBatchNorm):
+                source = (getattr(norm, "source", None) or _copy(norm)) if domains else None
+                if groups > 1 or source is not None or isinstance(norm, PartBatchNorm):
+                    setattr(parent, name, PartBatchNorm(norm, groups, source))
+
+
+def _copy(norm: _BatchNorm) -> _BatchNorm:
+    twin = nn.BatchNorm2d(norm.num_features, norm.eps, norm.momentum).to(norm.weight)
+    twin.load_state_dict(norm.state_dict())
+    twin.bias.requires_grad_(norm.bias.requires_grad)
+    return twin

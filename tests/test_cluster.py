@@ -1,0 +1,125 @@
+"""The clustering stage: k-means and DBSCAN, and the eps that travels from round to round."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages import cluster
+from stages.reid.errors import InputError
+from stages.reid.pseudo_labels import read_pseudo_labels
+from tests.golden import golden
+
+STORED = golden("jaccard")
+TOP = Path(__file__).resolve().parents[1]
+FILES = [f"bounding_box_train/{i:04d}_c1.jpg" for i in range(600)]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the authors' 600 features as those of r01 and r02."""
+    for name in ("params.yaml", "rounds.yaml"):
+        (tmp_path / name).write_bytes((TOP / name).read_bytes())
+    change(tmp_path, clustering="dbscan")
+    index = tmp_path / "data/packed/target/train.csv"
+    index.parent.mkdir(parents=True)
+    index.write_text("file,pid,camid\n" + "".join(f"{file},7,1\n" for file in FILES))
+    for name, features in (("r01", STORED["features"]), ("r02", 3 * STORED["features"][::-1])):
+        (tmp_path / "data/rounds" / name).mkdir(parents=True)
+        np.save(tmp_path / f"data/rounds/{name}/features.npy", features)
+        np.save(tmp_path / f"data/rounds/{name}/source_features.npy", STORED["source_features"])
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(project: Path, **values: object) -> None:
+    lines = (project / "params.yaml").read_text().splitlines()
+    for key, value in values.items():
+        (place,) = [i for i, line in enumerate(lines) if line.startswith(f"{key}:")]
+        lines[place] = f"{key}: {value}"
+    (project / "params.yaml").write_text("\n".join(lines) + "\n")
+
+
+def clustered(monkeypatch: pytest.MonkeyPatch, name: str, start: str) -> dict[str, float]:
+    monkeypatch.setattr(sys, "argv", ["cluster", "--round", name, "--start", start])
+    cluster.main()
+    figures: dict[str, float] = json.loads(Path(f"data/rounds/{name}/clustering.json").read_text())
+    return figures
+
+
+@pytest.mark.parametrize(("weight", "name"), [(0.0, "lam0"), (0.1, "lam01")])
+def test_dbscan_by_the_rule_is_the_authors(
+    project: Path, monkeypatch: pytest.MonkeyPatch, weight: float, name: str
+) -> None:
+    change(project, source_distance_weight=weight)
+    figures = clustered(monkeypatch, "r01", "r00")
+    assert figures["eps"] == pytest.approx(float(STORED[f"eps_{name}"]), abs=1e-6)
+    expected = STORED[f"dbscan_labels_{name}"]
+    assert figures["clusters"] == expected.max() + 1
+    assert figures["outliers"] == (expected == -1).sum()
+    labels = read_pseudo_labels(Path("data/rounds/r01/pseudo_labels.csv"), FILES)
+    assert ((labels == -1) == (expected == -1)).all()
+    assert len(set(zip(labels.tolist(), expected.tolist(), strict=True))) == len(set(expected.tolist()))
+    centroids = np.load("data/rounds/r01/centroids.npy")
+    np.testing.assert_allclose(centroids[0], STORED["features"][labels == 0].mean(0), rtol=1e-4, atol=1e-6)
+
+
+def test_features_are_normalised_and_eps_is_that_of_the_first_round(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = clustered(monkeypatch, "r01", "r00")
+    (project / "models/r01").mkdir(parents=True)
+    (project / "models/r01/eps.json").write_text('{"eps": 0.5}')
+    kept = clustered(monkeypatch, "r02", "r01")
+    assert kept["eps"] == 0.5
+    assert kept["clusters"] == STORED["dbscan_labels_eps0.5_lam0"].max() + 1
+    # r02 has r01's features, three times as long: by the rule it has the same clusters
+    (project / "models/r01/eps.json").unlink()
+    again = clustered(monkeypatch, "r02", "r01")
+    assert again == pytest.approx(first, rel=1e-5)
+
+
+def test_a_given_eps_is_taken_as_it_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(project, dbscan_eps=0.6)
+    assert clustered(monkeypatch, "r01", "r00")["eps"] == 0.6
+
+
+def test_kmeans_has_no_outliers_and_no_eps(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(project, clustering="kmeans", clusters=12, kmeans_restarts=1)
+    figures = clustered(monkeypatch, "r01", "r00")
+    assert list(figures) == ["clusters", "outliers", "smallest", "largest", "inertia"]
+    assert (figures["clusters"], figures["outliers"]) == (12, 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        (
+            {"dbscan_eps": 1e-4},
+            r"dbscan_eps: at 0.0001 and dbscan_min_samples 4 the 600 images make 0 cluster.* 600 out",
+        ),
+        (
+            {"dbscan_eps": 1.5},
+            r"dbscan_eps: at 1.5000 .* make 1 cluster\(s\) and 0 outliers: expected several clusters",
+        ),
+        ({"dbscan_rho": 1e-7}, r"dbscan_rho: 1e-07 of the distances between 600 images is not one of them"),
+        ({"k1": 600}, r"k1: expected fewer than the 600 images of the target's training set, got 600"),
+    ],
+)
+def test_what_cannot_be_clustered_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, object], fault: str
+) -> None:
+    change(project, **values)
+    with pytest.raises(InputError, match=fault):
+        clustered(monkeypatch, "r01", "r00")
+    assert not Path("data/rounds/r01/clustering.json").exists()
+
+
+def test_features_that_are_not_finite_are_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    features = STORED["features"].copy()
+    features[3, 4] = np.nan
+    np.save("data/rounds/r01/features.npy", features)
+    with pytest.raises(InputError, match="features: expected finite numbers"):
+        clustered(monkeypatch, "r01", "r00")

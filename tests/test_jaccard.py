@@ -1,0 +1,99 @@
+"""The k-reciprocal Jaccard distance and its neighbours, against the authors' values and a plain dense computation."""
+
+import numpy as np
+import pytest
+import torch
+
+from stages.reid import jaccard
+from stages.reid.jaccard import encodings, jaccard_rows, nearest, ragged, source_distances
+from tests.golden import golden
+
+STORED = golden("jaccard")
+CPU = torch.device("cpu")
+
+
+def distances(features: np.ndarray, k1: int, k2: int) -> np.ndarray:
+    found = nearest(features, max(k1 + 1, k2), CPU)
+    encoded = encodings(features, found, k1, k2)
+    return np.concatenate([block for _, block in jaccard_rows(encoded, len(features))])
+
+
+@pytest.mark.parametrize(("name", "k1", "k2"), [("lam0", 20, 6), ("k20_1", 20, 1), ("k30_6", 30, 6), ("k10_3", 10, 3)])
+def test_distances_are_the_authors(name: str, k1: int, k2: int) -> None:
+    np.testing.assert_allclose(distances(STORED["features"], k1, k2), STORED[f"jaccard_{name}"], rtol=0, atol=1e-5)
+
+
+def dense(features: np.ndarray, k1: int, k2: int) -> np.ndarray:
+    """The same from its definition, in double precision, with an N x N matrix and sets."""
+    x = features.astype(np.float64)
+    squared = ((x[:, None] - x[None]) ** 2).sum(2)
+    order = np.argsort(squared, axis=1, kind="stable")
+
+    def mutual(k: int) -> list[set[int]]:
+        lists = [set(row[: k + 1].tolist()) for row in order]
+        return [{j for j in own if i in lists[j]} for i, own in enumerate(lists)]
+
+    reciprocal, half = mutual(k1), mutual(round(k1 / 2))
+    weights = np.zeros_like(squared)
+    for i, own in enumerate(reciprocal):
+        wide = set(own)
+        for j in own:
+            if 3 * len(half[j] & own) > 2 * len(half[j]):
+                wide |= half[j]
+        members = sorted(wide)
+        values = np.exp(-squared[i, members] / squared[i].max())
+        weights[i, members] = values / values.sum()
+    if k2 > 1:
+        weights = np.stack([weights[row[:k2]].mean(0) for row in order])
+    shared = np.minimum(weights[:, None], weights[None]).sum(2)
+    return np.maximum(1 - shared / (2 - shared), 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("k1", "k2"), [(20, 6), (7, 3), (4, 1), (3, 2), (1, 1)])
+def test_distances_are_those_of_the_definition(seed: int, k1: int, k2: int) -> None:
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(int(rng.integers(2, 9)), 16))
+    count = int(rng.integers(k1 + 2, 90))
+    features = (centres[rng.integers(len(centres), size=count)] + rng.normal(size=(count, 16))).astype(np.float32)
+    np.testing.assert_allclose(distances(features, k1, k2), dense(features, k1, k2), rtol=0, atol=1e-5)
+
+
+def test_blocks_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    features = STORED["features"][:150]
+    whole = distances(features, 20, 6)
+    monkeypatch.setattr(jaccard, "BLOCK_VALUES", 7 * 150)
+    np.testing.assert_allclose(distances(features, 20, 6), whole, rtol=0, atol=1e-6)
+
+
+def test_duplicates_are_at_distance_0_and_everything_is_symmetric() -> None:
+    features = np.repeat(STORED["features"][:40], 3, axis=0)
+    found = distances(features, 10, 3)
+    assert found.min() >= 0
+    assert found.max() <= 1
+    np.testing.assert_allclose(found, found.T, atol=1e-6)
+    assert np.diag(found).max() < 1e-6
+
+
+def test_distances_to_the_source_are_the_authors() -> None:
+    features = STORED["features"]
+    far = source_distances(features, STORED["source_features"], CPU)
+    mixed = 0.9 * STORED["jaccard_lam0"] + 0.1 * (far[:, None] + far[None])
+    np.testing.assert_allclose(mixed, STORED["jaccard_lam01"], rtol=0, atol=1e-5)
+
+
+def test_neighbours_are_sorted_with_the_lower_row_first_of_equals() -> None:
+    features = np.array([[0.0], [1.0], [1.0], [3.0], [1.0]], np.float32)
+    found = nearest(features, 4, CPU)
+    assert found.index[1].tolist() == [1, 2, 4, 0]
+    assert found.index[4].tolist() == [1, 2, 4, 0]
+    assert found.index[3].tolist()[0] == 3
+    np.testing.assert_allclose(found.squared[0], [0, 1, 1, 1])
+    np.testing.assert_allclose(found.farthest, [9, 4, 4, 9, 4])
+
+
+def test_ragged_rows() -> None:
+    indptr, values = np.array([0, 2, 2, 5]), np.array([10, 11, 20, 21, 22])
+    which, found = ragged(indptr, values, np.array([2, 1, 0, 2]))
+    assert which.tolist() == [0, 0, 0, 2, 2, 3, 3, 3]
+    assert found.tolist() == [20, 21, 22, 10, 11, 20, 21, 22]
