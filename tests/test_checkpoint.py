@@ -406,3 +406,46 @@ def test_a_failed_download_is_one_line(monkeypatch: pytest.MonkeyPatch, fault: E
     assert models.ResNet18_Weights.IMAGENET1K_V1.url.endswith(".pth")
     message = refusal(lambda: load_initial_backbone(random_tiny(), "resnet18", "imagenet"))
     assert message.startswith("weights: imagenet: ")
+
+
+@pytest.mark.parametrize("naming", ["original", "newer"])
+def test_both_releases_of_ibn_weights_are_read(tmp_path: Path, naming: str) -> None:
+    torch.manual_seed(1)
+    released = {name: tensor.clone() for name, tensor in ReidNetwork("resnet_ibn50a", 2).backbone.state_dict().items()}
+    released |= {"fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)}
+    if naming == "original":
+        path = tmp_path / "resnet50_ibn_a.pth.tar"
+        torch.save({"state_dict": {f"module.{name}": tensor for name, tensor in released.items()}, "epoch": 90}, path)
+    else:
+        path = tmp_path / "resnet50_ibn_a-d9d0bb7b.pth"
+        torch.save(released, path)
+    torch.manual_seed(2)
+    network = ReidNetwork("resnet_ibn50a", 2)
+    load_initial_backbone(network, "resnet_ibn50a", str(path))
+    found = network.backbone.state_dict()
+    assert all(torch.equal(found[name], released[name]) for name in found)
+
+
+def test_weights_of_the_plain_network_are_not_those_of_ibn(tmp_path: Path) -> None:
+    torch.save(ReidNetwork("resnet50", 2).backbone.state_dict(), tmp_path / "plain.pth")
+    with pytest.raises(InputError, match=r"weights: .*plain.pth: not the weights of resnet_ibn50a: layer1.0.bn1.IN"):
+        load_initial_backbone(ReidNetwork("resnet_ibn50a", 2), "resnet_ibn50a", str(tmp_path / "plain.pth"))
+
+
+def test_torchvision_has_no_ibn_weights() -> None:
+    with torch.device("meta"):
+        network = ReidNetwork("resnet_ibn50a", 2)
+    with pytest.raises(InputError, match="weights: imagenet: torchvision has none of resnet_ibn50a: expected a file"):
+        load_initial_backbone(network, "resnet_ibn50a", "imagenet")
+
+
+def test_mobilenets_file_is_torchvisions(tmp_path: Path) -> None:
+    from torchvision.models import mobilenet_v2  # slow to import
+
+    torch.manual_seed(3)
+    theirs = mobilenet_v2().state_dict()
+    torch.save(theirs, tmp_path / "mobilenet.pth")
+    network = ReidNetwork("mobilenet_v2", 2)
+    load_initial_backbone(network, "mobilenet_v2", str(tmp_path / "mobilenet.pth"))
+    found = network.backbone.state_dict()
+    assert all(torch.equal(found[name], theirs[name]) for name in found)

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -12,7 +13,13 @@ from torch import Tensor, nn
 
 from stages.reid.errors import InputError
 from stages.reid.network import ReidNetwork
+from stages.reid.norms import in_parts
 from stages.reid.store import existing, write_bytes
+
+# what a pickled NumPy number needs: the class of numbers and of their types, no code of a file's own; files of NumPy 1
+# name the same function in another place
+SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
+NUMPY_NUMBERS: list[Any] = [SCALAR, (SCALAR, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype(np.float64))]
 
 Role = Literal["student", "teacher"]
 
@@ -65,18 +72,23 @@ def read_network(path: Path, role: Role, build: Callable[[int], ReidNetwork]) ->
     if "classifier.weight" not in state:
         raise InputError(f"{path}: holds no {role}")
     network = build(len(state["classifier.weight"]))
-    _load(network, state, f"{path}: {role} of another network than params.yaml describes")
+    if any(".source." in name for name in state):
+        in_parts(network, 1, domains=True)
+    load_state(network, state, f"{path}: {role} of another network than params.yaml describes")
     return network
 
 
 def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> None:
     """Fill the backbone from ``weights``: "imagenet" (torchvision's, downloaded by it), "none" (left as it is), a file.
 
-    A file holds torchvision's tensor names (.safetensors, or .pth as saved by torch); its classifier ``fc.*`` is not
-    used. Raises :class:`InputError` for a file that is missing, damaged, or has other tensors than the backbone.
+    A file holds the tensors by torchvision's names (.safetensors, or .pth and .pth.tar as saved by torch), those of
+    IBN-Net's releases included; its classifier is not used. Raises :class:`InputError` for a file that is missing,
+    damaged, or has other tensors than the backbone.
     """
     if weights == "none":
         return
+    if weights == "imagenet" and backbone == "resnet_ibn50a":
+        raise InputError("weights: imagenet: torchvision has none of resnet_ibn50a: expected a file, or none")
     if weights == "imagenet":
         # imported here: torchvision takes longer to import than torch
         from torchvision.models import get_model_weights
@@ -87,9 +99,13 @@ def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> 
         except (OSError, RuntimeError) as error:
             raise InputError(f"weights: imagenet: torchvision could not load {entry.url}: {error}") from None
     else:
-        state = _read_state(Path(weights))
-    state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
-    _load(network.backbone, state, f"weights: {weights}: not the weights of {backbone}")
+        try:
+            state = _read_state(Path(weights))
+        except InputError as error:
+            raise InputError(f"weights: {error}") from None
+    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    state = {name: tensor for name, tensor in state.items() if not name.startswith(("fc.", "classifier."))}
+    load_state(network.backbone, state, f"weights: {weights}: not the weights of {backbone}")
 
 
 def _opened(path: Path) -> safe_open:
@@ -101,23 +117,40 @@ def _opened(path: Path) -> safe_open:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise InputError(f"weights: {path}: not found: expected imagenet, none, or a .safetensors or .pth file")
+        raise InputError(f"{path}: not found: expected imagenet, none, or a .safetensors or .pth file")
+    if path.suffix != ".safetensors":
+        return read_pickle(path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path}: expected a whole safetensors file: {error}") from None
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """The tensors that torch saved in a file, plainly or under ``state_dict``; nothing else in it is ever unpickled.
+
+    NumPy's numbers may stand beside them (the authors keep their best mAP there). Raises :class:`InputError` for a file
+    that is missing or damaged, needs more than that to be read, or holds no tensors.
+    """
+    try:
+        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+            state = torch.load(existing(path), map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except Exception as error:  # a damaged file makes torch raise almost anything
         reason = str(error).split("\n", 1)[0]
-        raise InputError(f"weights: {path}: expected a whole .safetensors or .pth file of tensors: {reason}") from None
+        raise InputError(f"{path}: expected a whole file of tensors saved by torch, without code: {reason}") from None
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(
         isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
     ):
-        raise InputError(f"weights: {path}: expected a mapping of names to tensors")
+        raise InputError(f"{path}: expected a mapping of names to tensors")
     return dict(state)
 
 
-def _load(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """All tensors of ``state`` into ``module``, or an :class:`InputError` that names the first that does not fit."""
+def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+    """Load all tensors of ``state``, or raise an :class:`InputError` that names the first that does not fit."""
     own = module.state_dict()
     # older files of torchvision's do not count the batches
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]

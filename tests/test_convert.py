@@ -1,0 +1,184 @@
+"""The authors' checkpoints there and back."""
+
+import io
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stages import convert
+from stages.reid.checkpoint import read_iterations, read_network, write_peer
+from stages.reid.errors import InputError
+from stages.reid.network import ReidNetwork, inference
+from tests.golden import assert_close, golden
+from tests.golden.fill_rule import image_batch, tensor_for
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "rounds.yaml").write_bytes((TOP / "rounds.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    set_network(tmp_path, "resnet50")
+    return tmp_path
+
+
+def set_network(project: Path, backbone: str, pooling: str = "avg", stem_relu: str = "false") -> None:
+    text = (TOP / "params.yaml").read_text()
+    for key, value in (("backbone", backbone), ("pooling", pooling), ("stem_relu", stem_relu)):
+        text = re.sub(rf"^{key}: .*$", f"{key}: {value}", text, flags=re.MULTILINE)
+    (project / "params.yaml").write_text(text)
+
+
+def official_state(model: str) -> dict[str, Tensor]:
+    stored = golden(f"model_{model}")
+    shapes = [tuple(int(side) for side in re.findall(r"\d+", str(text))) for text in stored["state_shapes"]]
+    return {
+        str(name): torch.from_numpy(np.asarray(tensor_for(str(name), shape))).float()
+        for name, shape in zip(stored["state_names"], shapes, strict=True)
+    }
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["convert", *arguments])
+    convert.main()
+
+
+@pytest.mark.parametrize("model", ["resnet50", "resnet_ibn50a"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_there_and_back_is_the_identity_and_features_are_the_authors(
+    project: Path, monkeypatch: pytest.MonkeyPatch, model: str, prefix: str
+) -> None:
+    set_network(project, model)
+    state = official_state(model)
+    # as the authors save them: an epoch and a NumPy number beside the tensors
+    content = {"state_dict": {prefix + name: tensor for name, tensor in state.items()}, "epoch": 40}
+    torch.save(content | {"best_mAP": np.float64(0.712)}, "official.pth.tar")
+    run(monkeypatch, "official.pth.tar", "peer.safetensors")
+    assert read_iterations(Path("peer.safetensors")) == 0
+    for role in ("student", "teacher"):
+        network = read_network(Path("peer.safetensors"), role, lambda classes: ReidNetwork(model, classes))
+        with torch.inference_mode():
+            features = inference(network).embed(torch.from_numpy(image_batch(2, 256, 128)).float())
+        assert_close(features, golden(f"model_{model}")["eval_feat_2x256x128_f32"], 1e-4)
+    run(monkeypatch, "peer.safetensors", "back.pth.tar")
+    back = torch.load("back.pth.tar", weights_only=True)["state_dict"]
+    assert list(back) == list(state)
+    assert all(torch.equal(back[name], state[name].to(back[name].dtype)) for name in state)
+
+
+def test_student_or_teacher_can_be_asked_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_network(project, "resnet18")
+    student, teacher = ReidNetwork("resnet18", 3), ReidNetwork("resnet18", 3)
+    write_peer(Path("peer.safetensors"), student, teacher, 5)
+    for role, network in (("student", student), ("teacher", teacher)):
+        run(monkeypatch, "peer.safetensors", f"{role}.pth", "--role", role)
+        found = torch.load(f"{role}.pth", weights_only=True)["state_dict"]
+        assert torch.equal(found["base.0.weight"], network.state_dict()["backbone.conv1.weight"])
+
+
+def test_the_same_peer_gives_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_network(project, "resnet18")
+    network = ReidNetwork("resnet18", 3)
+    write_peer(Path("peer.safetensors"), network, network, 5)
+    for name in ("a.pth.tar", "b.pth.tar"):
+        run(monkeypatch, "peer.safetensors", name)
+    assert Path("a.pth.tar").read_bytes() == Path("b.pth.tar").read_bytes()
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, ("harmed", "w")
+
+
+def bytes_of(value: object) -> bytes:
+    content = io.BytesIO()
+    torch.save(value, content)
+    return content.getvalue()
+
+
+def broken(kind: str) -> bytes:
+    if kind == "malicious":
+        return bytes_of({"state_dict": official_state("resnet50"), "hook": Malicious()})
+    if kind == "malicious bare pickle":
+        return pickle.dumps({"state_dict": Malicious()})
+    if kind == "objects":
+        return bytes_of({"state_dict": {"base.0.weight": np.array([Malicious()], dtype=object)}})
+    if kind == "truncated":
+        return bytes_of({"state_dict": official_state("resnet50")})[:100_000]
+    if kind == "empty":
+        return b""
+    if kind == "numbers":
+        return bytes_of({"state_dict": {"base.0.weight": 3}})
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("readme.txt", "not a checkpoint")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    "kind", ["malicious", "malicious bare pickle", "objects", "truncated", "empty", "numbers", "another zip"]
+)
+def test_what_is_no_checkpoint_is_one_line_and_nothing_of_it_is_run(project: Path, kind: str) -> None:
+    (project / "official.pth.tar").write_bytes(broken(kind))
+    command = [sys.executable, "-W", "ignore", "-m", "stages.convert", "official.pth.tar", "peer.safetensors"]
+    done = subprocess.run(command, cwd=project, env={"PYTHONPATH": str(TOP)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: official.pth.tar: expected ")
+    assert not (project / "harmed").exists()
+    assert not (project / "peer.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "fault"),
+    [
+        ("resnet18", r"base.3.2.conv1.weight is not expected|base.3.0.bn3.bias is not expected"),
+        ("resnet101", r"not a checkpoint of the network in params.yaml: base.5.10.bn1.bias is missing \(and "),
+        ("resnet_ibn50a", r"not a checkpoint of the network in params.yaml: base.4.0.bn1.BN.bias is missing"),
+    ],
+)
+def test_a_checkpoint_of_another_architecture_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, backbone: str, fault: str
+) -> None:
+    torch.save({"state_dict": official_state("resnet50")}, "official.pth.tar")
+    set_network(project, backbone)
+    with pytest.raises(InputError, match=fault):
+        run(monkeypatch, "official.pth.tar", "peer.safetensors")
+    assert not Path("peer.safetensors").exists()
+
+
+def test_a_tensor_of_another_shape_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = official_state("resnet50")
+    state["feat_bn.weight"] = torch.ones(7)
+    torch.save({"state_dict": state}, "official.pth.tar")
+    with pytest.raises(InputError, match=r"official.pth.tar: .* neck.weight is \(7,\), expected \(2048,\)"):
+        run(monkeypatch, "official.pth.tar", "peer.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("network", "arguments", "fault"),
+    [
+        (("resnet50",), ("a.pth.tar", "b.pth.tar"), "expected one .safetensors and one .pth.tar"),
+        (("resnet50",), ("nowhere.pth.tar", "b.safetensors"), "nowhere.pth.tar: not found"),
+        (("resnet50",), ("nowhere.safetensors", "b.pth.tar"), "nowhere.safetensors: not found"),
+        (("mobilenet_v2",), ("a.pth.tar", "b.safetensors"), "backbone, pooling: the authors' code has ResNets"),
+        (("resnet50", "gem"), ("a.pth.tar", "b.safetensors"), "backbone, pooling: the authors' code has ResNets"),
+        (("resnet50", "avg", "true"), ("a.pth.tar", "b.safetensors"), "stem_relu: the ReLU is in the authors' IBN"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, network: tuple[str, ...], arguments: tuple[str, ...], fault: str
+) -> None:
+    set_network(project, *network)
+    with pytest.raises(InputError, match=re.escape(fault)):
+        run(monkeypatch, *arguments)
