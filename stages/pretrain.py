@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from stages.reid.adam import Adam
 from stages.reid.augment import training_views
 from stages.reid.checkpoint import load_initial_backbone, peer_path, read_network, write_peer
 from stages.reid.datasets import read_index, relabel
@@ -73,13 +74,12 @@ def main() -> None:
     in_parts(network, params.bn_groups, domains=False)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(trained, weight_decay=params.weight_decay, fused=True)
+    optimizer = Adam([(trained, 1.0)], params.pretrain_lr, params.weight_decay)
 
     best, best_map, curve = network, -1.0, [CURVE]
     for epoch in (bar := tqdm(range(params.pretrain_epochs), desc=f"pre-training peer {seed}", unit="epoch")):
         lr = warmup_multistep(epoch, params.pretrain_lr, params.pretrain_warmup_epochs, params.pretrain_milestones)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
+        optimizer.lr = lr
         ce, triplet = train_epoch(
             network, optimizer, source, target, params.pretrain_iterations, params.label_smoothing, device
         )
@@ -129,7 +129,7 @@ def target_views(
 
 def train_epoch(
     network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     source: Iterator[tuple[Tensor, Tensor]],
     target: Iterator[Tensor],
     iterations: int,

@@ -7,13 +7,13 @@ import argparse
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import trange
 
+from stages.reid.adam import Adam
 from stages.reid.augment import training_views
 from stages.reid.checkpoint import peer_path, read_iterations, read_network, write_peer
 from stages.reid.datasets import read_cameras, read_index, relabel
@@ -90,9 +90,7 @@ def main() -> None:
     # without soft losses and with alpha 0 a teacher is its student, whose forward need not be repeated
     teaching = params.alpha > 0 or params.soft_ce_weight > 0 or params.soft_tri_weight > 0
     teachers = [ready(read_network(path, "teacher", build)) for path in start] if teaching else None
-    optimizer = torch.optim.Adam(
-        learning_rates(students, params.lr, params.backbone_lr_scale), weight_decay=params.weight_decay, fused=True
-    )
+    optimizer = Adam(shares_of_lr(students, params.backbone_lr_scale), params.lr, params.weight_decay)
 
     history: list[Tensor] = []
     for iteration in (bar := trange(params.iterations, desc=f"{args.round}: training", unit="it")):
@@ -175,15 +173,15 @@ def for_training(network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: b
     return network.train().to(memory_format=torch.channels_last)
 
 
-def learning_rates(students: Sequence[ReidNetwork], lr: float, backbone_scale: float) -> list[dict[str, Any]]:
-    """The trained parameters of all students in as few groups as there are learning rates, for the optimiser."""
+def shares_of_lr(students: Sequence[ReidNetwork], backbone_share: float) -> list[tuple[list[nn.Parameter], float]]:
+    """The trained parameters of all students with their share of the learning rate, in as few groups as there are."""
     groups: dict[float, list[nn.Parameter]] = {}
     for student in students:
         for name, parameter in student.named_parameters():
             if parameter.requires_grad:
-                rate = lr * backbone_scale if name.startswith("backbone.") else lr
-                groups.setdefault(rate, []).append(parameter)
-    return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
+                share = backbone_share if name.startswith("backbone.") else 1.0
+                groups.setdefault(share, []).append(parameter)
+    return [(parameters, share) for share, parameters in groups.items()]
 
 
 def step(
@@ -191,7 +189,7 @@ def step(
     teachers: Sequence[ReidNetwork] | None,
     views: Sequence[Tensor],
     targets: Tensor,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     of_source: Tensor | None = None,
     *,
     clusters: int | None = None,

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from stages.reid.quality import label_quality
 
@@ -29,6 +30,16 @@ def test_mutual_information_by_hand() -> None:
     mutual = sum(p * math.log(p / (pid_share[pid] * label_share[label])) for (pid, label), p in shares.items())
     entropies = [-sum(p * math.log(p) for p in share.values()) for share in (pid_share, label_share)]
     assert label_quality(PIDS, LABELS)["nmi"] == pytest.approx(mutual / (sum(entropies) / 2))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_figures_are_scikit_learns(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(2, 200))
+    pids, labels = rng.integers(0, rng.integers(1, 30), count), rng.integers(0, rng.integers(1, 30), count)
+    found = label_quality(pids, labels)
+    assert found["nmi"] == pytest.approx(normalized_mutual_info_score(pids, labels), abs=1e-12)
+    assert found["ari"] == pytest.approx(adjusted_rand_score(pids, labels), abs=1e-12)
 
 
 def test_perfect_labels_score_one_whatever_their_names() -> None:

@@ -9,13 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
+from stages.reid.adam import Adam
 from stages.reid.augment import normalise
 from stages.reid.checkpoint import write_peer
 from stages.reid.errors import InputError
 from stages.reid.losses import hard_losses, mutual_loss
 from stages.reid.network import ReidNetwork
 from stages.reid.teacher import update_teacher
-from stages.train import COLUMNS, check_finite, common_iterations, for_training, labelled_views, step, write_losses
+from stages.train import (
+    COLUMNS,
+    check_finite,
+    common_iterations,
+    for_training,
+    labelled_views,
+    shares_of_lr,
+    step,
+    write_losses,
+)
 
 TARGETS = torch.tensor([0, 0, 1, 1, 2, 2])
 CLASSES = 3
@@ -34,9 +44,9 @@ def peers(count: int = 2) -> tuple[list[ReidNetwork], list[ReidNetwork]]:
     return students, deepcopy(students)
 
 
-def adam(students: list[ReidNetwork], lr: float = 1e-3) -> torch.optim.Optimizer:
+def adam(students: list[ReidNetwork], lr: float = 1e-3) -> Adam:
     trained = [p for student in students for p in student.parameters() if p.requires_grad]
-    return torch.optim.Adam(trained, lr=lr, weight_decay=5e-4, fused=True)
+    return Adam([(trained, 1.0)], lr, 5e-4)
 
 
 def views(iteration: int, count: int = 2) -> list[Tensor]:
@@ -160,6 +170,18 @@ def test_at_the_first_iteration_of_all_the_teacher_becomes_the_student() -> None
         update_teacher(teacher, student, 0, alpha=0.999)
         for name, parameter in teacher.named_parameters():
             assert torch.equal(parameter, student.get_parameter(name)), name
+
+
+def test_the_backbone_may_learn_at_a_share_of_the_rate() -> None:
+    students, _ = peers()
+    (whole, one), *none = shares_of_lr(students, 1.0)
+    assert (one, none) == (1.0, [])
+    assert len(whole) == sum(p.requires_grad for student in students for p in student.parameters())
+    shares = {id(p): share for group, share in shares_of_lr(students, 0.2) for p in group}
+    for student in students:
+        for name, parameter in student.named_parameters():
+            if parameter.requires_grad:
+                assert shares[id(parameter)] == (0.2 if name.startswith("backbone.") else 1.0), name
 
 
 def test_one_network_alone_can_be_trained() -> None:
