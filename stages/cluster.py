@@ -9,7 +9,7 @@ from stages.reid.clustering import kmeans
 from stages.reid.datasets import read_cameras
 from stages.reid.errors import InputError, run
 from stages.reid.params import read_params, round_number
-from stages.reid.pseudo_labels import write_pseudo_labels
+from stages.reid.pseudo_labels import cluster_means, write_pseudo_labels
 from stages.reid.store import read_array, read_json, write_array, write_json
 from stages.reid.streams import integer_seed
 
@@ -81,7 +81,7 @@ def by_density(
     The (N, D) features are normalised again first, which k-means does not do (authors' code).
     """
     # imported here: k-means needs no torch, which takes seconds to import
-    from stages.reid.density import Blocks, cluster_means, dbscan, pairs_by_rule, pairs_within, with_source
+    from stages.reid.density import Blocks, dbscan, pairs_by_rule, pairs_within, with_source
     from stages.reid.device import deterministic_device
     from stages.reid.jaccard import encodings, jaccard_rows, nearest, source_distances
 

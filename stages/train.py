@@ -17,14 +17,13 @@ from stages.reid.adam import Adam
 from stages.reid.augment import training_views
 from stages.reid.checkpoint import peer_path, read_iterations, read_network, write_peer
 from stages.reid.datasets import read_cameras, read_index, relabel
-from stages.reid.density import cluster_means
 from stages.reid.device import deterministic_device
 from stages.reid.errors import InputError, run
 from stages.reid.losses import hard_losses, mutual_loss
 from stages.reid.network import ReidNetwork
 from stages.reid.norms import in_parts
 from stages.reid.params import read_params, round_number
-from stages.reid.pseudo_labels import read_pseudo_labels
+from stages.reid.pseudo_labels import cluster_means, read_pseudo_labels
 from stages.reid.sampler import identity_batches
 from stages.reid.store import read_array, read_json, write_json, write_text
 from stages.reid.streams import integer_seed, numpy_stream

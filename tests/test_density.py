@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
 
-from stages.reid.density import Pairs, cluster_means, dbscan, pairs_by_rule, pairs_within, with_source
+from stages.reid.density import Pairs, dbscan, pairs_by_rule, pairs_within, with_source
 from stages.reid.errors import InputError
 from tests.golden import golden
 
@@ -89,8 +89,3 @@ def test_an_image_between_two_clusters_joins_the_first_and_a_lonely_one_none() -
 def test_the_distance_to_the_source_is_mixed_in() -> None:
     (_, found), *_ = with_source([(0, np.array([[0.0, 0.5], [0.5, 0.0]]))], np.array([0.2, 1.0]), 0.1)
     np.testing.assert_allclose(found, [[0.04, 0.57], [0.57, 0.2]])
-
-
-def test_means_of_clusters_leave_outliers_out() -> None:
-    features = np.array([[1, 0], [9, 9], [3, 2], [5, 5]], np.float32)
-    assert cluster_means(features, np.array([1, -1, 1, 0])).tolist() == [[5, 5], [2, 1]]

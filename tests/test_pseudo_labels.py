@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stages.reid.errors import InputError
-from stages.reid.pseudo_labels import read_pseudo_labels, write_pseudo_labels
+from stages.reid.pseudo_labels import cluster_means, read_pseudo_labels, write_pseudo_labels
 
 FILES = ["0002_c1s1.jpg", "sub/ä, b.jpg", 'quo"te.jpg', "new\nline.jpg", "r\udce9n.jpg"]
 LABELS = np.array([3, -1, 0, 12, 3], np.int64)
@@ -63,3 +63,8 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path, content: str) -> None
     with pytest.raises(InputError) as refused:
         read_pseudo_labels(path, ["a.jpg"])
     assert str(refused.value).startswith(f"{path}: expected file,cluster")
+
+
+def test_means_of_clusters_leave_outliers_out() -> None:
+    features = np.array([[1, 0], [9, 9], [3, 2], [5, 5]], np.float32)
+    assert cluster_means(features, np.array([1, -1, 1, 0])).tolist() == [[5, 5], [2, 1]]

@@ -87,14 +87,6 @@ def dbscan(pairs: Pairs, count: int, min_samples: int) -> np.ndarray:
     return labels
 
 
-def cluster_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(C, D) float32 mean of the (N, D) features of each cluster, outliers left out."""
-    inliers = labels >= 0
-    sums = np.zeros((labels.max() + 1, features.shape[1]))
-    np.add.at(sums, labels[inliers], features[inliers])
-    return (sums / np.bincount(labels[inliers])[:, None]).astype(np.float32)
-
-
 def _upper(start: int, block: np.ndarray, limit: float) -> Pairs:
     """The pairs of a block of rows that stand above the diagonal and are at most ``limit`` apart."""
     row, column = np.nonzero(

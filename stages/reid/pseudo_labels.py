@@ -35,3 +35,11 @@ def read_pseudo_labels(path: Path, files: Sequence[str]) -> np.ndarray:
     if labels is None or rows[:1] != [COLUMNS] or [row[0] for row in rows[1:]] != list(files):
         raise InputError(f"{path}: expected {','.join(COLUMNS)} of the {len(files)} target training images, in order")
     return labels
+
+
+def cluster_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(C, D) float32 mean of the (N, D) features of each cluster, outliers left out."""
+    inliers = labels >= 0
+    sums = np.zeros((labels.max() + 1, features.shape[1]))
+    np.add.at(sums, labels[inliers], features[inliers])
+    return (sums / np.bincount(labels[inliers])[:, None]).astype(np.float32)
