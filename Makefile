@@ -1,13 +1,18 @@
 # make repro   the demo, from drawing its images to the results table
 # make test    lint, types and tests
 # make lock    pin the newest versions that pyproject.toml admits
+#
+# make presets             list the settings of the paper's tasks and of longer demos
+# make preset NAME=demo    put one into params.yaml and rounds.yaml
+# make table               the workspace and the experiments of this commit, in metrics/tables/
+# make ablation            queue and run experiments/ablation.yaml, then the table of it
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test environment lock
+.PHONY: repro test environment lock presets preset table ablation
 
 repro: environment
 	dvc repro
@@ -17,6 +22,18 @@ test: environment
 	ruff check .
 	mypy
 	pytest
+
+presets: environment
+	@python -m stages.preset
+
+preset: environment
+	@python -m stages.preset $(NAME)
+
+table: environment
+	python -m stages.table
+
+ablation: environment
+	python -m stages.ablation
 
 environment: $(VENV)/.complete
 

@@ -9,7 +9,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from stages.reid.checkpoint import load_state, read_network, write_peer
+from stages.reid.checkpoint import class_count, load_state, read_network, write_peer
 from stages.reid.errors import InputError, run
 from stages.reid.network import ReidNetwork
 from stages.reid.official import official_name, read_official, write_official
@@ -30,15 +30,17 @@ def main() -> None:
     if params.stem_relu and not stem_relu:
         raise InputError("stem_relu: the ReLU is in the authors' IBN network alone: expected false")
     build = partial(ReidNetwork, params.backbone)
-    if args.made.suffix == ".safetensors":
+    if args.given.suffix != ".safetensors" and args.made.suffix == ".safetensors":
         names = {official_name(name, stem_relu): name for name in build(1).state_dict()}
         state = read_official(args.given, names)
-        network = build(len(state["classifier.weight"]))
+        network = build(class_count(state))
         load_state(network, state, f"{args.given}: of another network than params.yaml describes")
         write_peer(args.made, network, network, iterations=0)
     elif args.given.suffix == ".safetensors" and args.made.suffix in (".tar", ".pth"):
         own = read_network(args.given, args.role, build).state_dict()
-        write_official(args.made, {official_name(name, stem_relu): tensor for name, tensor in own.items()})
+        # the source's batch norms (dsbn) have no place in the authors' network and no part in the target's features
+        state = {official_name(name, stem_relu): tensor for name, tensor in own.items() if ".source." not in name}
+        write_official(args.made, state)
     else:
         raise InputError(f"{args.given} {args.made}: expected one .safetensors and one .pth.tar")
     print(f"{args.given} -> {args.made}")

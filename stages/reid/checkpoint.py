@@ -1,11 +1,12 @@
 """Networks on disk: a peer's student and teacher in one safetensors file, and the backbone's initial weights."""
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from pickle import UnpicklingError
+from typing import Literal
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
@@ -16,12 +17,24 @@ from stages.reid.network import ReidNetwork
 from stages.reid.norms import in_parts
 from stages.reid.store import existing, write_bytes
 
-# what a pickled NumPy number needs: the class of numbers and of their types, no code of a file's own; files of NumPy 1
-# name the same function in another place
-SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
-NUMPY_NUMBERS: list[Any] = [SCALAR, (SCALAR, "numpy.core.multiarray.scalar"), np.dtype, type(np.dtype(np.float64))]
-
 Role = Literal["student", "teacher"]
+
+
+class IgnoredNumber:
+    """Stands for NumPy's numbers and their types in a pickle: takes what it is given, keeps nothing.
+
+    NumPy's own would take flags from the file and read memory as these say.
+    """
+
+    def __init__(self, *given: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+# NumPy 1 had the function elsewhere
+NUMPY_NUMBERS = ("numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
 
 
 def peer_path(folder: Path, seed: int) -> Path:
@@ -71,7 +84,7 @@ def read_network(path: Path, role: Role, build: Callable[[int], ReidNetwork]) ->
         state = {name.removeprefix(f"{role}."): file.get_tensor(name) for name in names if name.startswith(f"{role}.")}
     if "classifier.weight" not in state:
         raise InputError(f"{path}: holds no {role}")
-    network = build(len(state["classifier.weight"]))
+    network = build(class_count(state))
     if any(".source." in name for name in state):
         in_parts(network, 1, domains=True)
     load_state(network, state, f"{path}: {role} of another network than params.yaml describes")
@@ -129,16 +142,22 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 def read_pickle(path: Path) -> dict[str, Tensor]:
     """The tensors that torch saved in a file, plainly or under ``state_dict``; nothing else in it is ever unpickled.
 
-    NumPy's numbers may stand beside them (the authors keep their best mAP there). Raises :class:`InputError` for a file
-    that is missing or damaged, needs more than that to be read, or holds no tensors.
+    NumPy's numbers may stand beside them (the authors keep their best mAP there) and are passed over. Raises
+    :class:`InputError` for a file that is missing or damaged, needs more than that to be read, or holds no tensors.
     """
+    numbers = [(IgnoredNumber, name) for name in NUMPY_NUMBERS]
     try:
-        with torch.serialization.safe_globals(NUMPY_NUMBERS):
+        with torch.serialization.safe_globals(numbers), warnings.catch_warnings(action="ignore"):
             state = torch.load(existing(path), map_location="cpu", weights_only=True)
     except InputError:
         raise
+    except UnpicklingError as error:
+        # torch's own text is paragraphs and advises to read the file all the same
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        reason = f"it asks for {asked[1]!r}" if asked else "not one of torch's"
+        raise InputError(f"{path}: expected a whole file of tensors saved by torch, without code: {reason}") from None
     except Exception as error:  # a damaged file makes torch raise almost anything
-        reason = str(error).split("\n", 1)[0]
+        reason = str(error).split("\n", 1)[0] or type(error).__name__
         raise InputError(f"{path}: expected a whole file of tensors saved by torch, without code: {reason}") from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
@@ -147,6 +166,11 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     ):
         raise InputError(f"{path}: expected a mapping of names to tensors")
     return dict(state)
+
+
+def class_count(state: Mapping[str, Tensor]) -> int:
+    """Rows of the classifier; 1 where it is a scalar, which :func:`load_state` then refuses by its shape."""
+    return state["classifier.weight"].shape[:1].numel()
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:

@@ -1,0 +1,163 @@
+"""Many experiments compared: which are repeats of each other, what they are called, mean and spread.
+
+Repeats have the same parameters but for the seeds of the networks and of training; the seed of the drawn data makes
+another data set, and so another group. All figures of a row are percentages.
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+ACCURACY = {"mAP": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
+PROTOCOLS = {"direct": "direct transfer", "last": "last", "best_on_test": "best on test"}
+FIGURES = [f"{protocol}_{key}" for protocol in PROTOCOLS for key in ACCURACY]
+PUBLISHED_AS = {"direct transfer": "direct", "MMT": "best_on_test"}  # the authors' protocol
+NAMED = ("seeds", "alpha", "soft_ce_weight", "soft_tri_weight", "clustering", "clusters", "backbone")
+
+Params = Mapping[str, Any]
+Row = dict[str, Any]
+
+
+class Experiment(NamedTuple):
+    """``params``: params.yaml and the number of ``rounds``; ``metrics``: shares, by ``FIGURES``."""
+
+    name: str
+    params: Params
+    metrics: Mapping[str, float]
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def without_copies(experiments: Iterable[Experiment]) -> tuple[list[Experiment], list[Experiment]]:
+    """The first with each set of parameters, seeds among them; and those after it whose figures are others."""
+    kept: list[Experiment] = []
+    others = []
+    for experiment in experiments:
+        first = next((each for each in kept if each.params == experiment.params), None)
+        if first is None:
+            kept.append(experiment)
+        elif any(first.metrics[key] != experiment.metrics[key] for key in FIGURES):
+            others.append(experiment)
+    return kept, others
+
+
+def grouped(experiments: Iterable[Experiment]) -> list[list[Experiment]]:
+    """Repeats together, in the order in which they come."""
+    groups: list[list[Experiment]] = []
+    for experiment in experiments:
+        # compared as values: `-S alpha=0` leaves a 0 where params.yaml has 0.0
+        same = [group for group in groups if but_for_seeds(group[0].params) == but_for_seeds(experiment.params)]
+        if same:
+            same[0].append(experiment)
+        else:
+            groups.append([experiment])
+    return groups
+
+
+def but_for_seeds(params: Params) -> dict[str, Any]:
+    """What repeats have in common: of the seeds no more than their number."""
+    return {key: value for key, value in params.items() if key != "seed"} | {"seeds": len(params["seeds"])}
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def method(params: Params) -> str:
+    """The method by its number of networks, losses and mean teachers, as the paper's ablation calls it."""
+    ce, triplet, peers = params["soft_ce_weight"], params["soft_tri_weight"], len(params["seeds"])
+    networks = {1: "one network", 2: "two networks"}.get(peers, f"{peers} networks")
+    if ce == triplet == 0:
+        return f"{networks}, hard labels" + ("" if params["alpha"] == 0 else ", mean teachers")
+    lacks = {
+        "hard CE": ce == 1 and triplet != 1,
+        "soft CE": ce == 0,
+        "hard triplet": triplet == 1 and ce != 1,
+        "soft triplet": triplet == 0,
+        "the second network": peers == 1,
+        "mean teachers": params["alpha"] == 0,
+    }
+    changes = ["with soft losses only"] if ce == triplet == 1 else []
+    changes += [f"with {networks}"] if peers > 2 else []
+    changes += [f"without {part}" for part, lacking in lacks.items() if lacking]
+    return f"MMT {', '.join(changes)}".strip()
+
+
+def label(params: Params) -> str:
+    """Method, clustering and backbone."""
+    clustering = f"k-means {params['clusters']}" if params["clustering"] == "kmeans" else "DBSCAN"
+    return f"{method(params)}, {clustering}, {params['backbone']}"
+
+
+def unique_labels(groups: Sequence[Params]) -> list[str]:
+    """A label for each group of one task; what else differs among the groups follows as key=value."""
+    labels = [label(params) for params in groups]
+    keys = [key for key in varying(groups) if key not in NAMED]
+    labels = [text + settings(params, keys) for text, params in zip(labels, groups, strict=True)]
+    for text in {text for text in labels if labels.count(text) > 1}:
+        same = [i for i, other in enumerate(labels) if other == text]
+        keys = [key for key in varying([groups[i] for i in same]) if key != "seeds"]
+        for i in same:
+            labels[i] += settings(groups[i], keys)
+    return labels
+
+
+def varying(groups: Sequence[Params]) -> list[str]:
+    """The keys whose values are not the same in all groups, seeds of training aside."""
+    keys = dict.fromkeys(key for params in groups for key in params if key != "seed")
+    return [key for key in keys if any(params.get(key) != groups[0].get(key) for params in groups)]
+
+
+def settings(params: Params, keys: Iterable[str]) -> str:
+    """Values as they stand in params.yaml, each after a comma."""
+    values = {key: json.dumps(params[key]).strip('"') for key in keys if key in params}
+    return "".join(f", {key}={value}" for key, value in values.items())
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def table_rows(experiments: Iterable[Experiment], published: Sequence[Mapping[str, str]]) -> list[Row]:
+    """A row for each group, ordered by task and, in it, by the last mAP."""
+    groups = grouped(experiments)
+    tasks = sorted({task_of(group[0].params) for group in groups})
+    rows: list[Row] = []
+    for task in tasks:
+        members = [group for group in groups if task_of(group[0].params) == task]
+        names = unique_labels([group[0].params for group in members])
+        found = [
+            {"source": task[0], "target": task[1], "method": name, "n": len(group)}
+            | mean_and_spread([experiment.metrics for experiment in group])
+            | published_figures(group[0].params, published)
+            for name, group in zip(names, members, strict=True)
+        ]
+        rows += sorted(found, key=lambda row: (row["last_mAP"], row["method"]))
+    return rows
+
+
+def task_of(params: Params) -> tuple[str, str]:
+    return params["source_name"], params["target_name"]
+
+
+def mean_and_spread(metrics: Sequence[Mapping[str, float]]) -> Row:
+    """Of each figure the mean and, of two experiments or more, the sample standard deviation (``_sd``)."""
+    row: Row = {}
+    for key in FIGURES:
+        values = [100 * found[key] for found in metrics]
+        row[key] = statistics.mean(values)
+        row[f"{key}_sd"] = statistics.stdev(values) if len(values) > 1 else None
+    return row
+
+
+def published_figures(params: Params, published: Iterable[Mapping[str, str]]) -> Row:
+    """What is published for the same task and backbone: direct transfer, and MMT with as many clusters."""
+    row: Row = {f"published_{protocol}_{key}": None for protocol in PUBLISHED_AS.values() for key in ACCURACY}
+    clusters = str(params["clusters"]) if params["clustering"] == "kmeans" else "none"
+    for line in published:
+        same = (line["source"], line["target"], line["backbone"]) == (*task_of(params), params["backbone"])
+        adapted = line["method"] == method(params) and line["clusters"] == clusters
+        if same and (adapted or line["method"] == "direct transfer"):
+            protocol = PUBLISHED_AS[line["method"]]
+            row |= {f"published_{protocol}_{key}": float(line[key]) for key in ACCURACY if line[key]}
+    return row
