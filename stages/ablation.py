@@ -5,6 +5,8 @@ remove NAME`` makes it run anew.
 """
 
 import argparse
+import subprocess
+import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -20,7 +22,7 @@ from stages.table import dvc, exp_show, flat, write_tables
 
 ABLATION = Path("experiments/ablation.yaml")
 POLL_SECONDS = 15
-IDLE_POLLS = 8  # a worker takes a while to start
+IDLE_POLLS = 8  # a worker takes a while to start, and when busy does not always answer
 
 
 def main() -> None:
@@ -28,17 +30,21 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
     jobs = parser.parse_args().jobs
     planned = experiments(existing(ABLATION).read_text(encoding="utf-8"))
-    known = finished() | waiting(dvc("queue", "status"))
+    status = dvc("queue", "status")
+    # without a worker, what DVC still calls running was killed
+    known = finished() | in_queue(status, "Queued", *(["Running"] if has_worker(status) else []))
     for name, settings in planned.items():
         if name not in known:
             dvc("exp", "run", "--queue", "--name", name, *(part for each in settings for part in ("-S", each)))
             print(f"queued: {name}: {' '.join(settings)}", flush=True)
     if planned.keys() - finished():
-        dvc("queue", "start", "--jobs", str(jobs))
+        start_queue(jobs)
         print("the queue runs in the background: `dvc queue stop --kill` ends it", flush=True)
         wait_for(planned.keys())
-    missing = [name for name in planned if name not in finished()]
-    write_tables([state for state in flat(exp_show(), {"experiment"}) if state["name"] in planned])
+    done = finished()
+    missing = [name for name in planned if name not in done]
+    if len(missing) < len(planned):
+        write_tables([state for state in flat(exp_show(), {"experiment"}) if state["name"] in planned])
     if missing:
         raise InputError(f"not finished: {', '.join(missing)}: see dvc queue logs {missing[0]}")
 
@@ -72,15 +78,27 @@ def filled(setting: str, first: int, second: int) -> str:
     return setting.replace("{first}", str(first)).replace("{second}", str(second))
 
 
+def start_queue(jobs: int) -> None:
+    """Start the queue's workers. They keep what they inherit: a pipe from here would only end with them."""
+    command = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", str(jobs)]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
+        raise InputError("dvc queue start: failed; what is queued stays")
+
+
 def finished() -> set[str]:
     """The experiments that the current commit has."""
     return set(dvc("exp", "list", "--name-only").split())
 
 
-def waiting(status: str) -> set[str]:
-    """The experiments that are queued or running, of what ``dvc queue status`` prints: task, name, created, status."""
+def in_queue(status: str, *states: str) -> set[str]:
+    """The experiments in these states, of what ``dvc queue status`` prints: task, name, created, status."""
     lines = [line.split() for line in status.splitlines()]
-    return {words[1] for words in lines if words and words[-1] in ("Queued", "Running")}
+    return {words[1] for words in lines if words and words[-1] in states}
+
+
+def has_worker(status: str) -> bool:
+    """Whether a worker is running an experiment."""
+    return "Worker status: 0 active" not in status
 
 
 def wait_for(names: Collection[str]) -> None:
@@ -89,14 +107,14 @@ def wait_for(names: Collection[str]) -> None:
     while idle < IDLE_POLLS:
         time.sleep(POLL_SECONDS)
         status = dvc("queue", "status")
-        left = waiting(status).intersection(names)
-        running = sorted(line.split()[1] for line in status.splitlines() if line.endswith("Running"))
+        left = in_queue(status, "Queued", "Running").intersection(names)
+        running = sorted(in_queue(status, "Running"))
         now = f"{len(names) - len(left)} of {len(names)} are through, running: {', '.join(running) or 'none'}"
         if now != before:
             print(now, flush=True)
         if not left:
             return
-        before, idle = now, idle + 1 if "Worker status: 0 active" in status else 0
+        before, idle = now, 0 if has_worker(status) else idle + 1
 
 
 if __name__ == "__main__":

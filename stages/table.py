@@ -26,7 +26,7 @@ LOCK = Path("dvc.lock")
 PUBLISHED = Path("docs/published.csv")
 TABLES = Path("metrics/tables")
 WORKSPACE = "workspace"  # as `dvc exp show` calls it
-NEEDED = ("source_name", "target_name", *NAMED)
+NEEDED = ("source_name", "target_name", "pooling", *NAMED)
 
 
 def main() -> None:
@@ -96,7 +96,8 @@ def flat(baselines: list[dict[str, Any]], kinds: set[str]) -> Iterator[dict[str,
 
 
 def title(state: Mapping[str, Any]) -> str:
-    name: str = state["name"] or state["rev"][:7]
+    """The name of a branch, tag or experiment; else the commit."""
+    name: str = state["name"] or (state["rev"] if state["rev"] == WORKSPACE else state["rev"][:7])
     return name
 
 
@@ -107,6 +108,7 @@ def parameters(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def figures(state: Mapping[str, Any]) -> dict[str, float]:
+    """The accuracies of metrics/summary.json."""
     return {key: value for key, value in content(state, "metrics", SUMMARY).items() if key in FIGURES}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -393,6 +394,43 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path: Path, form: st
     # the trap does work where nothing guards against it
     pickle.load(io.BytesIO(pickle.dumps(Trap(marker))))
     assert marker.exists()
+
+
+@pytest.mark.parametrize("archive", [True, False], ids=["torch archive", "old torch file"])
+@pytest.mark.parametrize("number", [np.float64(0.7), np.float32(0.7), np.int64(40), np.bool_(True)], ids=repr)
+def test_numpy_numbers_may_stand_beside_the_tensors(tmp_path: Path, archive: bool, number: np.generic) -> None:
+    network, path = random_tiny(), tmp_path / "weights.pth.tar"
+    state = official_weights(network)
+    torch.save({"state_dict": state, "best": number}, path, _use_new_zipfile_serialization=archive)
+    if not archive:  # as files of NumPy 1 name it
+        path.write_bytes(path.read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray"))
+        assert b"numpy.core.multiarray" in path.read_bytes()
+    load_initial_backbone(network, "resnet18", str(path))
+    assert torch.equal(network.backbone.state_dict()["bn1.weight"], state["bn1.weight"])
+
+
+class CrookedType:
+    """A type of numbers with flags that make NumPy look for a list where there is none, and die of it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.dtype, ("f8", False, True), (3, "<", None, None, None, -1, -1, 2)
+
+
+class CrookedNumber:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.float64().__reduce__()[0], (CrookedType(),)
+
+
+def test_numpy_is_given_nothing_of_a_file(tmp_path: Path) -> None:
+    network, path = random_tiny(), tmp_path / "weights.pth.tar"
+    torch.save({"state_dict": official_weights(network), "best": CrookedNumber()}, path)
+    load_initial_backbone(network, "resnet18", str(path))  # the process is still there
+
+
+def test_arrays_are_refused_by_name_without_advice_to_trust_them(tmp_path: Path) -> None:
+    torch.save({"bn1.bias": np.ones(4)}, tmp_path / "weights.pth")
+    message = assert_refused_and_unchanged(tmp_path / "weights.pth")
+    assert message.endswith("without code: it asks for 'numpy._core.multiarray._reconstruct'")
 
 
 @pytest.mark.parametrize("fault", [URLError("no network"), RuntimeError('invalid hash value (expected "f37072fd")')])

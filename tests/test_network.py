@@ -180,9 +180,23 @@ def small(**settings: bool | float | str) -> ReidNetwork:
 IMAGES = torch.from_numpy(image_batch(4, 32, 16)).float()
 
 
-def test_the_feature_map_is_a_sixteenth_of_the_image() -> None:
-    with torch.inference_mode():
-        assert small().eval().backbone(torch.zeros(1, 3, 64, 32)).shape == (1, 512, 4, 2)
+@pytest.mark.parametrize(
+    ("backbone", "width", "stride"),
+    [
+        ("resnet18", 512, 16),
+        ("resnet34", 512, 16),
+        ("resnet50", 2048, 16),
+        ("resnet101", 2048, 16),
+        ("resnet152", 2048, 16),
+        ("resnet_ibn50a", 2048, 16),
+        ("mobilenet_v2", 1280, 32),
+    ],
+)
+def test_width_and_stride_of_the_feature_map(backbone: str, width: int, stride: int) -> None:
+    with torch.device("meta"), torch.inference_mode():  # shapes are enough
+        network = ReidNetwork(backbone, 2).eval()
+        assert network.backbone.width == width
+        assert network.backbone(torch.zeros(1, 3, 128, 64)).shape == (1, width, 128 // stride, 64 // stride)
 
 
 def test_the_stems_relu_is_off_unless_asked_for() -> None:

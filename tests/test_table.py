@@ -114,7 +114,8 @@ def test_no_two_groups_share_a_name(key: str) -> None:
     value = params()[key]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     other = value / 2 + 0.01 if number else [1, 2, 3] if isinstance(value, list) else f"not {value}"
-    groups = grouped([experiment(), experiment(**{key: other})])
+    changed: dict[str, Any] = {key: other}
+    groups = grouped([experiment(), experiment(**changed)])
     assert len(groups) == 2
     assert len(set(unique_labels([group[0].params for group in groups]))) == 2
 
@@ -202,9 +203,10 @@ def test_direct_transfer_alone_is_published_for_other_methods() -> None:
         assert published(**changed) == [31.8, 61.9, None, None, None, None]
 
 
-def test_nothing_is_published_for_other_tasks_and_backbones() -> None:
+def test_nothing_is_published_for_other_tasks_and_networks() -> None:
     assert set(published(target_name="demo-winter")) == {None}
     assert set(published(backbone="resnet18")) == {None}
+    assert set(published(pooling="gem")) == {None}
 
 
 def test_every_line_of_the_published_numbers_is_whole() -> None:
@@ -310,7 +312,7 @@ def test_whose_experiments_are_taken(
 def test_what_has_no_results_is_left_out_and_named(
     shown: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    without_metrics, broken, old = (state(letter * 40, name) for letter, name in zip("efg", ("bare", "broken", "old")))
+    without_metrics, broken, old = state("e" * 40, "bare"), state("f" * 40, "broken"), state("g" * 40, "old")
     without_metrics["data"]["metrics"] = {}
     old["data"]["params"]["params.yaml"]["data"].pop("clustering")
     unreadable = state("h" * 40)

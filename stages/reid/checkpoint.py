@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -33,8 +33,10 @@ class IgnoredNumber:
         pass
 
 
-# NumPy 1 had the function elsewhere
-NUMPY_NUMBERS = ("numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+NUMPY_NUMBERS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (IgnoredNumber, name)  # NumPy 1 had the function in core, without the underscore
+    for name in ("numpy.dtype", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+]
 
 
 def peer_path(folder: Path, seed: int) -> Path:
@@ -145,20 +147,14 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     NumPy's numbers may stand beside them (the authors keep their best mAP there) and are passed over. Raises
     :class:`InputError` for a file that is missing or damaged, needs more than that to be read, or holds no tensors.
     """
-    numbers = [(IgnoredNumber, name) for name in NUMPY_NUMBERS]
     try:
-        with torch.serialization.safe_globals(numbers), warnings.catch_warnings(action="ignore"):
+        with torch.serialization.safe_globals(NUMPY_NUMBERS), warnings.catch_warnings(action="ignore"):
             state = torch.load(existing(path), map_location="cpu", weights_only=True)
     except InputError:
         raise
-    except UnpicklingError as error:
-        # torch's own text is paragraphs and advises to read the file all the same
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        reason = f"it asks for {asked[1]!r}" if asked else "not one of torch's"
-        raise InputError(f"{path}: expected a whole file of tensors saved by torch, without code: {reason}") from None
     except Exception as error:  # a damaged file makes torch raise almost anything
-        reason = str(error).split("\n", 1)[0] or type(error).__name__
-        raise InputError(f"{path}: expected a whole file of tensors saved by torch, without code: {reason}") from None
+        expected = "expected a whole file of tensors saved by torch, without code"
+        raise InputError(f"{path}: {expected}: {_unread(error)}") from None
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
     if not isinstance(state, Mapping) or not all(
@@ -166,6 +162,15 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     ):
         raise InputError(f"{path}: expected a mapping of names to tensors")
     return dict(state)
+
+
+def _unread(error: Exception) -> str:
+    """Why torch did not read a file, in a line."""
+    if isinstance(error, UnpicklingError):
+        # torch's own text is paragraphs and advises to read the file all the same
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        return f"it asks for {asked[1]!r}" if asked else "not written by torch"
+    return str(error).split("\n", 1)[0] or type(error).__name__
 
 
 def class_count(state: Mapping[str, Tensor]) -> int:

@@ -151,12 +151,13 @@ def mean_and_spread(metrics: Sequence[Mapping[str, float]]) -> Row:
 
 
 def published_figures(params: Params, published: Iterable[Mapping[str, str]]) -> Row:
-    """What is published for the same task and backbone: direct transfer, and MMT with as many clusters."""
+    """What is published, with average pooling, for task and backbone: direct transfer, MMT with as many clusters."""
     row: Row = {f"published_{protocol}_{key}": None for protocol in PUBLISHED_AS.values() for key in ACCURACY}
     clusters = str(params["clusters"]) if params["clustering"] == "kmeans" else "none"
+    ours = (*task_of(params), params["backbone"], params["pooling"])
     for line in published:
-        same = (line["source"], line["target"], line["backbone"]) == (*task_of(params), params["backbone"])
         adapted = line["method"] == method(params) and line["clusters"] == clusters
+        same = (line["source"], line["target"], line["backbone"], "avg") == ours
         if same and (adapted or line["method"] == "direct transfer"):
             protocol = PUBLISHED_AS[line["method"]]
             row |= {f"published_{protocol}_{key}": float(line[key]) for key in ACCURACY if line[key]}
