@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from stages.reid.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("ablation", "convert", "preset", "table")  # run by hand, beside the pipeline
+TOOLS = ("ablation", "bench", "convert", "preset", "table")  # run by hand, beside the pipeline
 ENTRY_POINTS = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
 STAGE_FILES = [path for path in ENTRY_POINTS if path.stem not in TOOLS]
 LIBRARY_FILES = sorted(path for path in (ROOT / "stages/reid").rglob("*.py") if path.name != "__init__.py")
