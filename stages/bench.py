@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -53,36 +54,37 @@ def main() -> None:
 
 def benchmarks() -> dict[str, Callable[[], Timed]]:
     """The rows by name."""
-    return {f"prepare {name}": partial(prepare, name) for name in PUBLISHED}
+    return {"yardstick": yardstick} | {f"prepare {name}": partial(prepare, name) for name in PUBLISHED}
 
 
 def measure(names: list[str]) -> None:
     """Run the rows one after the other; print each as it comes and write the table."""
     lines = [",".join(COLUMNS)]
     for name in names:
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "stages.bench", "--run", name]
-        done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True, check=False)
-        if done.returncode:
-            raise InputError(f"{name}: ended with exit code {done.returncode}")
-        found = json.loads(done.stdout.splitlines()[-1])
+        reference = statistics.median(in_its_own_process("yardstick")["seconds"])
+        found = in_its_own_process(name)
         seconds = found["seconds"]
-        note = found["note"].replace(",", ";")
         figures = [statistics.median(seconds), min(seconds), max(seconds)]
         cells = [name, *(f"{value:.4g}" for value in figures), str(len(seconds)), f"{found['peak_mib']:.0f}"]
-        lines.append(",".join([*cells, f"{found['yardstick']:.3f}", note]))
+        lines.append(",".join([*cells, f"{reference:.3f}", found["note"].replace(",", ";")]))
         print(lines[-1], flush=True)
         write_text(TABLE, "\n".join(lines) + "\n")
 
 
+def in_its_own_process(name: str) -> dict[str, Any]:
+    """Run a row there, so that its memory is its own: seconds of each run, peak and note."""
+    command = [sys.executable, "-m", "stages.bench", "--run", name]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise InputError(f"{name}: ended with exit code {done.returncode}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def report_one(row: Callable[[], Timed]) -> None:
     """Run one row in this process; its figures as one line of JSON."""
-    reference = yardstick()
-    before = peak_mib()
     timed = list(row())
-    note = f"{timed[-1][1]}; {before:.0f} MiB of it before the start"
-    found = {"seconds": [s for s, _ in timed], "note": note, "peak_mib": peak_mib(), "yardstick": reference}
-    print(json.dumps(found))
+    print(json.dumps({"seconds": [s for s, _ in timed], "note": timed[-1][1], "peak_mib": peak_mib()}))
 
 
 def peak_mib() -> float:
@@ -91,17 +93,15 @@ def peak_mib() -> float:
     return max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024
 
 
-def yardstick() -> float:
-    """Seconds of a 4096 x 4096 x 4096 product in float32, the best of three."""
-    import torch
+def yardstick() -> Timed:
+    """A 4096 x 4096 x 4096 product in float32, five times."""
+    import torch  # only this row needs it
 
     a, b = torch.rand(2, 4096, 4096).unbind()
-    times = []
-    for _ in range(3):
+    for _ in range(5):
         start = time.perf_counter()
         a @ b
-        times.append(time.perf_counter() - start)
-    return min(times)
+        yield time.perf_counter() - start, f"{torch.get_num_threads()} threads"
 
 
 # --- prepare at full size --------------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ def prepare(name: str) -> Timed:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "raw"
         fake_dataset(root, name)
-        before, start = peak_mib(), time.perf_counter()
+        start = time.perf_counter()
         splits = read_dataset(root, name)
         deviations = check_counts(name, splits, name)
         for split, index in splits.items():
@@ -124,7 +124,7 @@ def prepare(name: str) -> Timed:
         packed = sum((Path(folder) / f"{split}.npy").stat().st_size for split in splits) / 2**20
     counts = " ".join(f"{split} {len(index)}" for split, index in splits.items())
     told = "; ".join(deviations) or "counts as published"
-    yield seconds, f"{counts}; {told}; {packed:.0f} MiB packed; {peak_mib() - before:.0f} MiB more than before"
+    yield seconds, f"{counts}; {told}; {packed:.0f} MiB packed"
 
 
 def fake_dataset(root: Path, name: str) -> None:
