@@ -88,8 +88,9 @@ def by_density(
     device = deterministic_device()
     features = normalised(features)
     count = len(features)
-    if count <= k1:
-        raise InputError(f"k1: expected fewer than the {count} images of the target's training set, got {k1}")
+    for key, value in (("k1", k1), ("k2", k2)):
+        if count <= value:
+            raise InputError(f"{key}: expected fewer than the {count} images of the target's training set, got {value}")
     found = nearest(features, max(k1 + 1, k2), device)
     blocks: Blocks = jaccard_rows(encodings(features, found, k1, k2), count)
     if source is not None:

@@ -5,7 +5,7 @@ all that this changes are the running statistics of the batch norms (authors' co
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from stages.reid.adam import Adam
-from stages.reid.augment import training_views
+from stages.reid.batches import labelled_views, unlabelled_views
 from stages.reid.checkpoint import load_initial_backbone, peer_path, read_network, write_peer
 from stages.reid.datasets import read_index, relabel
 from stages.reid.device import deterministic_device
@@ -27,7 +27,6 @@ from stages.reid.network import ReidNetwork, inference
 from stages.reid.norms import in_parts
 from stages.reid.params import read_params
 from stages.reid.ranking import euclidean, rank_blocks
-from stages.reid.sampler import identity_batches, shuffled_batches
 from stages.reid.schedule import warmup_multistep
 from stages.reid.store import read_array, write_text
 from stages.reid.streams import integer_seed, numpy_stream
@@ -49,12 +48,22 @@ def main() -> None:
 
     index = read_index(SOURCE / "train.csv")
     labels = relabel(index.pid)
-    source_rows = identity_batches(
-        labels, index.camid, params.batch_size, params.instances, numpy_stream(seed, "source batches")
+    source = labelled_views(
+        read_array(SOURCE / "train.npy"),
+        labels,
+        index.camid,
+        numpy_stream(seed, "source batches"),
+        [numpy_stream(seed, "source views")],
+        batch_size=params.batch_size,
+        instances=params.instances,
+        padding=params.padding,
     )
-    source = source_views(source_rows, labels, numpy_stream(seed, "source views"), params.padding)
-    target = target_views(
-        params.batch_size, numpy_stream(seed, "target batches"), numpy_stream(seed, "target views"), params.padding
+    target = unlabelled_views(
+        read_array(TARGET / "train.npy"),
+        params.batch_size,
+        numpy_stream(seed, "target batches"),
+        numpy_stream(seed, "target views"),
+        params.padding,
     )
 
     torch.manual_seed(integer_seed(seed, "pretrain network"))
@@ -109,28 +118,10 @@ def adopt(path: Path, seed: int, build: Callable[[int], ReidNetwork]) -> None:
     write_peer(peer_path(MODELS, seed), network, network, iterations=0)
 
 
-def source_views(
-    batches: Iterator[np.ndarray], labels: np.ndarray, rng: np.random.Generator, padding: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless (B, 3, H, W) views of source images and their (B,) labels. Nothing is erased in pre-training."""
-    images = read_array(SOURCE / "train.npy")
-    for rows in batches:
-        yield training_views(images[rows], rng, padding=padding), torch.from_numpy(labels[rows])
-
-
-def target_views(
-    batch_size: int, order: np.random.Generator, rng: np.random.Generator, padding: int
-) -> Iterator[Tensor]:
-    """Endless (B, 3, H, W) views of target images, plainly shuffled."""
-    images = read_array(TARGET / "train.npy")
-    for rows in shuffled_batches(len(images), batch_size, order):
-        yield training_views(images[rows], rng, padding=padding)
-
-
 def train_epoch(
     network: nn.Module,
     optimizer: Adam,
-    source: Iterator[tuple[Tensor, Tensor]],
+    source: Iterator[tuple[Tensor, Sequence[Tensor]]],
     target: Iterator[Tensor],
     iterations: int,
     label_smoothing: float,
@@ -140,7 +131,7 @@ def train_epoch(
     network.train()
     history = []
     for _ in range(iterations):
-        views, targets = next(source)
+        targets, (views,) = next(source)
         targets = targets.to(device)
         pooled, logits = network(views.to(device))
         with torch.no_grad():

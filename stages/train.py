@@ -4,27 +4,25 @@ Reads the peers of the round's start and the round's clusters; writes models/<ro
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import trange
 
 from stages.reid.adam import Adam
-from stages.reid.augment import training_views
+from stages.reid.adaptation import TERMS, check_finite, for_training, shares_of_lr, step
+from stages.reid.batches import labelled_views
 from stages.reid.checkpoint import peer_path, read_iterations, read_network, write_peer
 from stages.reid.datasets import read_cameras, read_index, relabel
 from stages.reid.device import deterministic_device
 from stages.reid.errors import InputError, run
-from stages.reid.losses import hard_losses, mutual_loss
 from stages.reid.network import ReidNetwork
-from stages.reid.norms import in_parts
 from stages.reid.params import read_params, round_number
 from stages.reid.pseudo_labels import cluster_means, read_pseudo_labels
-from stages.reid.sampler import identity_batches
 from stages.reid.store import read_array, read_json, write_json, write_text
 from stages.reid.streams import integer_seed, numpy_stream
 from stages.reid.teacher import update_teacher
@@ -34,7 +32,6 @@ TARGET = Path("data/packed/target")
 MODELS = Path("models")
 ROUNDS = Path("data/rounds")
 LOSSES = Path("metrics/losses")
-COLUMNS = ("total", "hard_ce", "soft_ce", "hard_tri", "soft_tri", "source")
 
 
 def main() -> None:
@@ -125,32 +122,6 @@ def main() -> None:
     write_losses(LOSSES / f"{args.round}.csv", torch.stack(history).cpu().numpy(), done)
 
 
-def labelled_views(
-    images: np.ndarray,
-    labels: np.ndarray,
-    camids: np.ndarray,
-    batch_stream: np.random.Generator,
-    view_streams: Sequence[np.random.Generator],
-    *,
-    batch_size: int,
-    instances: int,
-    padding: int,
-    erase_probability: float = 0.0,
-) -> Iterator[tuple[Tensor, list[Tensor]]]:
-    """Endless (B,) int64 labels and, for each peer's stream, (B, 3, H, W) views of images drawn by identity.
-
-    ``images`` is (N, H, W, 3) uint8; outliers (label -1) are never drawn.
-    """
-    inliers = np.flatnonzero(labels >= 0)
-    for chosen in identity_batches(labels[inliers], camids[inliers], batch_size, instances, batch_stream):
-        rows = inliers[chosen]
-        batch = images[rows]
-        yield (
-            torch.from_numpy(labels[rows]),
-            [training_views(batch, rng, padding=padding, erase_probability=erase_probability) for rng in view_streams],
-        )
-
-
 def common_iterations(start: Sequence[Path]) -> int:
     """Iterations of adaptation that all peers of the start have behind them."""
     done = read_iterations(start[0])
@@ -160,88 +131,9 @@ def common_iterations(start: Sequence[Path]) -> int:
     return done
 
 
-def for_training(network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: bool = False) -> ReidNetwork:
-    """The network on the device of ``classes`` in training mode, a class for each of the (C, D) rows.
-
-    Teachers train too: they normalise with their own batches and move their own running statistics. ``groups`` and
-    ``dsbn``: see :func:`stages.reid.norms.in_parts`.
-    """
-    network.to(classes.device)
-    network.set_classifier(classes)
-    in_parts(network, groups, dsbn)
-    return network.train().to(memory_format=torch.channels_last)
-
-
-def shares_of_lr(students: Sequence[ReidNetwork], backbone_share: float) -> list[tuple[list[nn.Parameter], float]]:
-    """The trained parameters of all students with their share of the learning rate, in as few groups as there are."""
-    groups: dict[float, list[nn.Parameter]] = {}
-    for student in students:
-        for name, parameter in student.named_parameters():
-            if parameter.requires_grad:
-                share = backbone_share if name.startswith("backbone.") else 1.0
-                groups.setdefault(share, []).append(parameter)
-    return [(parameters, share) for share, parameters in groups.items()]
-
-
-def step(
-    students: Sequence[ReidNetwork],
-    teachers: Sequence[ReidNetwork] | None,
-    views: Sequence[Tensor],
-    targets: Tensor,
-    optimizer: Adam,
-    of_source: Tensor | None = None,
-    *,
-    clusters: int | None = None,
-    soft_ce_weight: float,
-    soft_tri_weight: float,
-    label_smoothing: float,
-    source_weight: float = 0.0,
-) -> Tensor:
-    """One optimiser step of all students on ``views``, one (B, 3, H, W) batch for each peer, and (B,) ``targets``.
-
-    With ``of_source``, (S,) labels, the views are (B + S, 3, H, W), those of the source last, and the classes after the
-    ``clusters`` first are the source's. Returns the (6,) losses in the order of :data:`COLUMNS`, NaN for those that are
-    not computed.
-    """
-    outputs = [student(view) for student, view in zip(students, views, strict=True)]
-    taught = None
-    if teachers is not None:
-        with torch.no_grad():
-            taught = [teacher(view) for teacher, view in zip(teachers, views, strict=True)]
-    count = len(targets)
-    loss = mutual_loss(
-        [(pooled[:count], logits[:count, :clusters]) for pooled, logits in outputs],
-        taught and [(pooled[:count], logits[:count, :clusters]) for pooled, logits in taught],
-        targets,
-        soft_ce_weight=soft_ce_weight,
-        soft_tri_weight=soft_tri_weight,
-        label_smoothing=label_smoothing,
-    )
-    total, source = loss.total, None
-    if of_source is not None:
-        hard = [hard_losses(x[count:], y[count:, clusters:], of_source, label_smoothing) for x, y in outputs]
-        source = torch.stack([ce + tri for ce, tri in hard]).sum()
-        total = total + source_weight * source
-    optimizer.zero_grad()
-    total.backward()
-    optimizer.step()
-    absent = total.new_tensor(torch.nan)
-    terms = (total, loss.hard_ce, loss.soft_ce, loss.hard_tri, loss.soft_tri, source)
-    return torch.stack([absent if term is None else term.detach() for term in terms])
-
-
-def check_finite(history: Sequence[Tensor], name: str, lr: float) -> None:
-    """Raise :class:`InputError` when a total among the (6,) losses is not finite: such networks are not written."""
-    broken = torch.nonzero(~torch.isfinite(torch.stack([losses[0] for losses in history])))
-    if len(broken):
-        raise InputError(
-            f"{name}: the loss is not finite from iteration {int(broken[0]) + 1}: expected a lower lr than {lr}"
-        )
-
-
 def write_losses(path: Path, losses: np.ndarray, done: int) -> None:
     """The (T, 6) losses, one line an iteration, counted over all rounds; losses not computed are left empty."""
-    lines = [",".join(["iteration", *COLUMNS])]
+    lines = [",".join(["iteration", *TERMS])]
     for i, row in enumerate(losses, start=done + 1):
         lines.append(",".join([str(i), *("" if np.isnan(value) else f"{value:.6f}" for value in row)]))
     write_text(path, "\n".join(lines) + "\n")

@@ -94,6 +94,6 @@ def test_neighbours_are_sorted_with_the_lower_row_first_of_equals() -> None:
 
 def test_ragged_rows() -> None:
     indptr, values = np.array([0, 2, 2, 5]), np.array([10, 11, 20, 21, 22])
-    which, found = ragged(indptr, values, np.array([2, 1, 0, 2]))
+    which, place = ragged(indptr, np.array([2, 1, 0, 2]))
     assert which.tolist() == [0, 0, 0, 2, 2, 3, 3, 3]
-    assert found.tolist() == [20, 21, 22, 10, 11, 20, 21, 22]
+    assert values[place].tolist() == [20, 21, 22, 10, 11, 20, 21, 22]

@@ -49,7 +49,7 @@ def trained(target: Iterator[Tensor], iterations: int = 3) -> tuple[TinyNetwork,
     torch.manual_seed(0)
     network = TinyNetwork().eval()
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    source = zip(batches(1), repeat(LABELS))
+    source = ((LABELS, [views]) for views in batches(1))
     # plain descent, since Adam's first steps turn rounding into whole steps
     losses = train_epoch(network, optimizer, source, target, iterations, 0.1, torch.device("cpu"))  # type: ignore[arg-type]
     return network, losses
@@ -119,7 +119,7 @@ def test_training_lowers_the_loss_on_a_fixed_batch() -> None:
     optimizer = adam(network, 0.01)
     images = next(batches(1))
     before = deepcopy(network)
-    source, target = repeat((images, LABELS)), batches(2)
+    source, target = repeat((LABELS, [images])), batches(2)
     first = train_epoch(before, adam(before, 0.0), source, target, 1, 0.1, torch.device("cpu"))
     train_epoch(network, optimizer, source, target, 30, 0.1, torch.device("cpu"))
     last = train_epoch(network, optimizer, source, target, 1, 0.1, torch.device("cpu"))

@@ -91,7 +91,8 @@ def _expanded(mutual: sparse.csr_array, half: sparse.csr_array) -> tuple[np.ndar
     owner = np.repeat(np.arange(rows), np.diff(mutual.indptr))
     member[owner, mutual.indices] = True
     # each mutual neighbour of each image brings its own
-    pair, brought = ragged(half.indptr, half.indices, mutual.indices)
+    pair, place = ragged(half.indptr, mutual.indices)
+    brought = half.indices[place]
     overlap = np.bincount(pair, weights=member[owner[pair], brought], minlength=len(owner))
     joins = (overlap > 2 / 3 * np.diff(half.indptr)[mutual.indices])[pair]
     member[owner[pair[joins]], brought[joins]] = True
@@ -108,12 +109,12 @@ def _mutual(index: np.ndarray) -> sparse.csr_array:
     return both
 
 
-def ragged(indptr: np.ndarray, values: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The CSR rows ``chosen``, one after the other: for each value, which of the chosen it is of, and the value."""
+def ragged(indptr: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The CSR rows ``chosen``, one after the other: for each entry, which of the chosen it is of, and its place."""
     lengths = (indptr[1:] - indptr[:-1])[chosen]
     which = np.repeat(np.arange(len(chosen)), lengths)
     first = np.repeat(indptr[:-1][chosen] - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
-    return which, values[first + np.arange(len(which))]
+    return which, first + np.arange(len(which))
 
 
 def _squared_distances(features: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -156,7 +157,7 @@ def jaccard_rows(encoded: sparse.csr_array, rows: int) -> Iterator[tuple[int, np
             shared = np.zeros((stop - start, count), np.float32)
             for i in range(start, stop):
                 own = slice(encoded.indptr[i], encoded.indptr[i + 1])
-                entry, place = ragged(by_column.indptr, np.arange(by_column.nnz), encoded.indices[own])
+                entry, place = ragged(by_column.indptr, encoded.indices[own])
                 smaller = np.minimum(encoded.data[own][entry], by_column.data[place])
                 np.add.at(shared[i - start], by_column.indices[place], smaller)
             yield start, np.maximum(1 - shared / (2 - shared), 0)

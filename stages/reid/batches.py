@@ -1,0 +1,44 @@
+"""Endless batches of views: of labelled images drawn by identity, and of unlabelled ones."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages.reid.augment import training_views
+from stages.reid.sampler import identity_batches, shuffled_batches
+
+
+def labelled_views(
+    images: np.ndarray,
+    labels: np.ndarray,
+    camids: np.ndarray,
+    batch_stream: np.random.Generator,
+    view_streams: Sequence[np.random.Generator],
+    *,
+    batch_size: int,
+    instances: int,
+    padding: int,
+    erase_probability: float = 0.0,
+) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    """Endless (B,) int64 labels and, for each peer's stream, (B, 3, H, W) views of images drawn by identity.
+
+    ``images`` is (N, H, W, 3) uint8; outliers (label -1) are never drawn.
+    """
+    inliers = np.flatnonzero(labels >= 0)
+    for chosen in identity_batches(labels[inliers], camids[inliers], batch_size, instances, batch_stream):
+        rows = inliers[chosen]
+        batch = images[rows]
+        yield (
+            torch.from_numpy(labels[rows]),
+            [training_views(batch, rng, padding=padding, erase_probability=erase_probability) for rng in view_streams],
+        )
+
+
+def unlabelled_views(
+    images: np.ndarray, batch_size: int, order: np.random.Generator, view_stream: np.random.Generator, padding: int
+) -> Iterator[Tensor]:
+    """Endless (B, 3, H, W) views of (N, H, W, 3) uint8 images, plainly shuffled."""
+    for rows in shuffled_batches(len(images), batch_size, order):
+        yield training_views(images[rows], view_stream, padding=padding)
