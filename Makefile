@@ -16,6 +16,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 repro: environment
 	dvc repro
+	@cat metrics/results.md
 
 test: environment
 	ruff format --check .
@@ -41,7 +42,7 @@ $(VENV)/.complete: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --require-hashes --requirements requirements.txt
+	$(VENV)/bin/uv pip install --python $(VENV)/bin/python --compile-bytecode --require-hashes --requirements requirements.txt
 	@touch $@
 
 # hashes, but no index addresses: any mirror serves, and what it serves is checked

@@ -4,14 +4,16 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from stages.reid.clustering import kmeans
 from stages.reid.datasets import read_cameras
+from stages.reid.device import deterministic_device
 from stages.reid.errors import InputError, run
 from stages.reid.params import read_params, round_number
 from stages.reid.pseudo_labels import cluster_means, write_pseudo_labels
 from stages.reid.store import read_array, read_json, write_array, write_json
-from stages.reid.streams import integer_seed
+from stages.reid.streams import numpy_stream
 
 TARGET = Path("data/packed/target")
 MODELS = Path("models")
@@ -25,6 +27,7 @@ def main() -> None:
     parser.add_argument("--start", required=True)
     args = parser.parse_args()
     params = read_params()
+    device = deterministic_device()
     folder = ROUNDS / args.round
     features = np.array(read_array(folder / "features.npy"))
     files, _ = read_cameras(TARGET / "train.csv")
@@ -34,8 +37,8 @@ def main() -> None:
             features,
             params.clusters,
             iterations=params.kmeans_iterations,
-            restarts=params.kmeans_restarts,
-            seed=integer_seed(params.seed, "clustering", round_number(args.round)),
+            stream=numpy_stream(params.seed, "clustering", round_number(args.round)),
+            device=device,
         )
         figures = {"inertia": inertia}
     else:
@@ -48,6 +51,7 @@ def main() -> None:
             eps=params.dbscan_eps if isinstance(params.dbscan_eps, float) else kept_eps(MODELS / args.start),
             rho=params.dbscan_rho,
             min_samples=params.dbscan_min_samples,
+            device=device,
         )
         figures = {"eps": eps}
     sizes, outliers = np.bincount(labels[labels >= 0]), int((labels < 0).sum())
@@ -75,17 +79,16 @@ def by_density(
     eps: float | None,
     rho: float,
     min_samples: int,
+    device: torch.device,
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Labels (N,) int64, centroids (C, D) float32 and eps of DBSCAN on the Jaccard distance; eps None: by the rule.
 
     The (N, D) features are normalised again first, which k-means does not do (authors' code).
     """
-    # imported here: k-means needs no torch, which takes seconds to import
+    # imported here: k-means needs neither Numba nor SciPy
     from stages.reid.density import Blocks, dbscan, pairs_by_rule, pairs_within, with_source
-    from stages.reid.device import deterministic_device
     from stages.reid.jaccard import encodings, jaccard_rows, nearest, source_distances
 
-    device = deterministic_device()
     features = normalised(features)
     count = len(features)
     for key, value in (("k1", k1), ("k2", k2)):
@@ -95,6 +98,7 @@ def by_density(
     blocks: Blocks = jaccard_rows(encodings(features, found, k1, k2), count)
     if source is not None:
         blocks = with_source(blocks, source_distances(features, normalised(source), device), source_share)
+    chosen_by = "dbscan_eps" if eps is not None else "dbscan_rho"
     if eps is None:
         eps, pairs = pairs_by_rule(blocks, count, rho)
     else:
@@ -102,7 +106,7 @@ def by_density(
     labels = dbscan(pairs, count, min_samples)
     if labels.max() < 1:
         raise InputError(
-            f"dbscan_eps: at {eps:.4f} and dbscan_min_samples {min_samples} the {count} images make "
+            f"{chosen_by}: at an eps of {eps:.4g} and dbscan_min_samples {min_samples} the {count} images make "
             f"{labels.max() + 1} cluster(s) and {int((labels < 0).sum())} outliers: expected several clusters"
         )
     return labels, cluster_means(features, labels), eps

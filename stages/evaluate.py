@@ -18,7 +18,6 @@ from stages.reid.params import FIRST_ROUND, read_params
 from stages.reid.pseudo_labels import read_pseudo_labels
 from stages.reid.quality import label_quality
 from stages.reid.ranking import Ranking, euclidean, rank_blocks
-from stages.reid.reranking import reranked
 from stages.reid.store import read_array, read_json, write_json
 
 TARGET = Path("data/packed/target")
@@ -54,6 +53,8 @@ def main() -> None:
         peers[str(seed)] = accuracy(found)
         print(f"{name}: peer {seed}: mAP {found.mean_average_precision:.1%}, rank-1 {found.rank(1):.1%}")
         if params.rerank:
+            from stages.reid.reranking import reranked  # needs SciPy, which others do not wait for
+
             found = rank_blocks(reranked(q, g, device), *ids)
             peers[str(seed)] |= {"rerank_mAP": found.mean_average_precision, "rerank_rank1": found.rank(1)}
     labels = {} if name == FIRST_ROUND else diagnosis(ROUNDS / name, read_index(TARGET / "train.csv"))

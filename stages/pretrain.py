@@ -45,6 +45,17 @@ def main() -> None:
     seed: int = parser.parse_args().seed
     params = read_params()
     device = deterministic_device()
+    build = partial(
+        ReidNetwork,
+        params.backbone,
+        stem_relu=params.stem_relu,
+        pooling=params.pooling,
+        dropout=params.dropout,
+        precision=params.precision,
+    )
+    if params.pretrained != "none":
+        adopt(Path(params.pretrained.replace("{seed}", str(seed))), seed, build)
+        return
 
     index = read_index(SOURCE / "train.csv")
     labels = relabel(index.pid)
@@ -67,17 +78,6 @@ def main() -> None:
     )
 
     torch.manual_seed(integer_seed(seed, "pretrain network"))
-    build = partial(
-        ReidNetwork,
-        params.backbone,
-        stem_relu=params.stem_relu,
-        pooling=params.pooling,
-        dropout=params.dropout,
-        precision=params.precision,
-    )
-    if params.pretrained != "none":
-        adopt(Path(params.pretrained.replace("{seed}", str(seed))), seed, build)
-        return
     network = build(int(labels.max()) + 1)
     load_initial_backbone(network, params.backbone, params.weights)
     in_parts(network, params.bn_groups, domains=False)
@@ -112,6 +112,8 @@ def main() -> None:
 
 def adopt(path: Path, seed: int, build: Callable[[int], ReidNetwork]) -> None:
     """Take the teacher of a peer's file for this peer, instead of training one."""
+    if not path.is_file():
+        raise InputError(f"pretrained: {path}: not found, expected the file of peer {seed}")
     network = read_network(path, "teacher", build)
     print(f"peer {seed}: {path}")
     write_text(CURVES / f"peer{seed}.csv", CURVE + "\n")

@@ -108,8 +108,9 @@ def main() -> None:
             source_weight=params.source_weight,
             label_smoothing=params.label_smoothing,
         )
-        for teacher, student in zip(teachers or (), students, strict=teaching):
-            update_teacher(teacher, student, done + iteration, params.alpha)
+        if teachers is not None:
+            for teacher, student in zip(teachers, students, strict=True):
+                update_teacher(teacher, student, done + iteration, params.alpha)
         history.append(loss)
         if iteration % 20 == 0 or iteration + 1 == params.iterations:  # now and then: a GPU is waited for here
             check_finite(history, args.round, params.lr)

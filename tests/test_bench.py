@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stages import bench
@@ -36,5 +37,31 @@ def test_the_row_of_a_process_of_its_own_is_written(tmp_path: Path, monkeypatch:
 
 def test_an_unknown_row_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["bench", "flying"])
-    with pytest.raises(InputError, match="flying: not a row, expected yardstick, prepare market1501"):
+    with pytest.raises(InputError, match="flying: not a row, expected yardstick, start synthesize, "):
         bench.main()
+
+
+def test_drawn_features_have_length_1_and_vary_in_few_respects() -> None:
+    features = bench.drawn_features(2000)
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+    variance = np.linalg.svd(features - features.mean(0), compute_uv=False) ** 2
+    shown = 1 + bench.WITHIN**2
+    assert variance[: bench.RESPECTS].sum() / variance.sum() == pytest.approx(
+        shown / (shown + bench.NOISE**2), abs=0.03
+    )
+
+
+def test_the_row_of_the_jaccard_distance_says_where_the_time_goes() -> None:
+    ((seconds, note), *others) = bench.jaccard(600)
+    assert seconds > 0
+    assert len(others) == 2
+    for part in ("neighbours", "encodings", "all distances", "clusters", "MiB above the features"):
+        assert part in note
+
+
+def test_drawn_ids_cover_all_people() -> None:
+    queries, gallery, query_cams, gallery_cams = bench.ids(30, 200, 10, 3)
+    assert set(queries) <= set(gallery) == set(range(10))
+    assert set(query_cams) <= set(gallery_cams) == set(range(3))
+    assert (len(query_cams), len(gallery_cams)) == (30, 200)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stages.reid import jaccard
-from stages.reid.jaccard import encodings, jaccard_rows, nearest, ragged, source_distances
+from stages.reid.jaccard import encodings, jaccard_rows, nearest, source_distances
 from tests.golden import golden
 
 STORED = golden("jaccard")
@@ -82,6 +82,22 @@ def test_distances_to_the_source_are_the_authors() -> None:
     np.testing.assert_allclose(mixed, STORED["jaccard_lam01"], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("tile", [(2048, 4096), (64, 64), (7, 50), (50, 7), (1, 1)])
+@pytest.mark.parametrize("k", [1, 5, 90])
+def test_tiles_find_the_nearest_of_all_with_ties_and_duplicates(
+    monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int], k: int
+) -> None:
+    # small integers: distances are exact, and many are equal
+    features = np.random.default_rng(0).integers(0, 3, (90, 4)).astype(np.float32)
+    squared = ((features[:, None] - features[None]) ** 2).sum(2)
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    monkeypatch.setattr(jaccard, "TILE", tile)
+    found = nearest(features, k, CPU)
+    np.testing.assert_array_equal(found.index, order)
+    np.testing.assert_array_equal(found.squared, np.take_along_axis(squared, order, 1))
+    np.testing.assert_array_equal(found.farthest, squared.max(1))
+
+
 def test_neighbours_are_sorted_with_the_lower_row_first_of_equals() -> None:
     features = np.array([[0.0], [1.0], [1.0], [3.0], [1.0]], np.float32)
     found = nearest(features, 4, CPU)
@@ -90,10 +106,3 @@ def test_neighbours_are_sorted_with_the_lower_row_first_of_equals() -> None:
     assert found.index[3].tolist()[0] == 3
     np.testing.assert_allclose(found.squared[0], [0, 1, 1, 1])
     np.testing.assert_allclose(found.farthest, [9, 4, 4, 9, 4])
-
-
-def test_ragged_rows() -> None:
-    indptr, values = np.array([0, 2, 2, 5]), np.array([10, 11, 20, 21, 22])
-    which, place = ragged(indptr, np.array([2, 1, 0, 2]))
-    assert which.tolist() == [0, 0, 0, 2, 2, 3, 3, 3]
-    assert values[place].tolist() == [20, 21, 22, 10, 11, 20, 21, 22]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stages.reid.network import GeneralisedMean, ReidNetwork, inference
+from stages.reid.norms import in_parts
 from tests.golden import assert_close, golden
 from tests.golden.fill_rule import image_batch, tensor_for
 
@@ -321,3 +322,23 @@ def test_inference_networks_are_frozen_and_do_not_move() -> None:
     before = network.neck.num_batches_tracked.clone()  # type: ignore[union-attr]
     network.embed(IMAGES)
     assert torch.equal(network.neck.num_batches_tracked, before)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "resnet_ibn50a", "mobilenet_v2"])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_merged_batch_norms_change_no_feature(backbone: str, groups: int) -> None:
+    torch.manual_seed(0)
+    network = ReidNetwork(backbone, 2).double()
+    in_parts(network, groups, domains=False)
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():  # not the statistics and weights of a new network
+            if ".bn" in name or "norm" in name or "running" in name:
+                tensor.copy_(torch.rand(tensor.shape) + 0.5)
+        network.eval()
+        images = torch.randn(2, 3, 64, 32, dtype=torch.float64)
+        expected = network.embed(images)
+        merged = inference(network)
+        torch.testing.assert_close(merged.embed(images), expected, rtol=1e-9, atol=1e-12)
+    left = [module for module in merged.backbone.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    # but those that share a layer with instance norms
+    assert len(left) == (0 if backbone != "resnet_ibn50a" else 13)

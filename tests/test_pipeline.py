@@ -189,7 +189,6 @@ TINY = {
     "pretrain_milestones": [2],
     "clusters": 6,
     "kmeans_iterations": 5,
-    "kmeans_restarts": 2,
     "iterations": 3,
 }
 
@@ -209,6 +208,29 @@ def dvc(folder: Path, *arguments: str) -> str:
 
 def stages_run(output: str) -> list[str]:
     return re.findall(r"Running stage '([^']+)'", output)
+
+
+def files_opened(folder: Path, command: str) -> set[str]:
+    """What a stage's command opens below data, models and metrics."""
+    spy = (
+        "import os, runpy, sys\n"
+        "opened, here = set(), os.getcwd() + os.sep\n"
+        "def note(event, arguments):\n"
+        "    if event == 'open' and isinstance(arguments[0], (str, bytes, os.PathLike)):\n"
+        "        opened.add(os.path.abspath(os.fsdecode(arguments[0])))\n"
+        "sys.addaudithook(note)\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+        "print('OPENED', *(path.removeprefix(here) for path in opened if path.startswith(here)), sep='\\n')\n"
+    )
+    python, flag, *arguments = command.split()
+    assert (python, flag) == ("python", "-m")
+    result = sh(folder, sys.executable, "-c", spy, *arguments)
+    assert result.returncode == 0, result.stderr
+    paths = result.stdout.partition("OPENED\n")[2].splitlines()
+    # what is written beside and renamed has names of its own
+    named = [path for path in paths if ".tmp" not in path and not path.endswith(".old")]
+    return {path for path in named if path.startswith(("data/", "models/", "metrics/"))}
 
 
 def commit(folder: Path) -> None:
@@ -321,6 +343,13 @@ def test_every_option_runs(project: Path) -> None:
     assert all(0 < peer["rerank_mAP"] <= 1 for peer in result["peers"].values())
     clustering = json.loads((project / "data/rounds/r01/clustering.json").read_text(encoding="utf-8"))
     assert clustering["eps"] == 0.7
+    # what each stage opens is declared; with these options it reads all that it ever reads
+    lock = YAML(typ="safe", pure=True).load((project / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    for name in ("prepare@source", "pretrain@1", "direct", "extract@r01", "cluster@r01", "train@r01", "evaluate@r01"):
+        declared = {item["path"] for item in (*lock[name]["deps"], *lock[name]["outs"])}
+        opened = files_opened(project, lock[name]["cmd"])
+        assert opened
+        assert [path for path in sorted(opened) if not declared & {path, *map(str, Path(path).parents)}] == []
     # the next round finds the eps beside the peers
     assert json.loads((project / "models/r01/eps.json").read_text(encoding="utf-8")) == {"eps": 0.7}
 

@@ -161,6 +161,37 @@ def test_agrees_with_scikit_learn_and_a_loop(ties: bool) -> None:
     assert found.rank(5) == pytest.approx(float(np.mean(hits)))
 
 
+def by_sorting(distmat: np.ndarray, *ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Average precision and rank of the first match from the sorted distances of each query."""
+    query_pids, gallery_pids, query_camids, gallery_camids = ids
+    precision, first = np.full(len(distmat), np.nan), np.zeros(len(distmat), np.int64)
+    for q, row in enumerate(distmat):
+        same = gallery_pids == query_pids[q]
+        kept = ~(same & (gallery_camids == query_camids[q]))
+        matches, ranked = np.sort(row[same & kept]), np.sort(row[kept])
+        if len(matches):
+            within = np.searchsorted(ranked, matches, side="right")
+            precision[q] = np.mean(np.searchsorted(matches, matches, side="right") / within)
+            first[q] = within[0] - np.searchsorted(matches, matches[0], side="right") + 1
+    return precision, first
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_counting_finds_what_sorting_finds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery, pids, cameras = (int(rng.integers(1, most)) for most in (20, 300, 12, 4))
+    distmat = rng.random((queries, gallery)).astype(rng.choice(["float32", "float64"]))
+    distmat = distmat.round(int(rng.integers(0, 4)))  # from all equal to few ties
+    ids = [
+        rng.integers(0, high, size)
+        for high, size in zip((pids, pids, cameras, cameras), (queries, gallery) * 2, strict=True)
+    ]
+    found = rank_distances(distmat, *ids)
+    precision, first = by_sorting(distmat, *ids)
+    np.testing.assert_allclose(found.average_precision, precision, rtol=1e-12)
+    np.testing.assert_array_equal(found.first_match, first)
+
+
 @pytest.mark.parametrize("ties", [False, True], ids=["no ties", "ties"])
 def test_the_order_of_the_gallery_does_not_matter(ties: bool) -> None:
     distmat, query_pids, gallery_pids, query_camids, gallery_camids = random_set(4, ties)

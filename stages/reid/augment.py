@@ -1,7 +1,8 @@
-"""Views of images for training: flip, pad and crop, normalise, erase. On the CPU, by slices of the batch's arrays."""
+"""Views of images for training: flip, pad and crop, normalise, erase."""
 
 import numpy as np
 import torch
+from numba import njit, prange
 from torch import Tensor
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB, of values in 0 .. 1
@@ -25,25 +26,52 @@ def training_views(
     Horizontal flip with probability 1/2, a crop of the original size out of the image padded with ``padding`` black
     pixels on each side, normalisation, and (Zhong et al., 2020) one erased rectangle with ``erase_probability``.
     """
-    cropped = np.zeros_like(images)
-    flips = rng.random(len(images)) < 0.5
-    offsets = rng.integers(-padding, padding, (len(images), 2), endpoint=True)
-    for image, view, flip, (down, right) in zip(images, cropped, flips, offsets, strict=True):
-        source = image[:, ::-1] if flip else image
-        view[_target(down), _target(right)] = source[_target(-down), _target(-right)]
-    views = normalise(cropped)
-    erased = np.flatnonzero(rng.random(len(images)) < erase_probability)
-    # the authors fill with the mean *after* normalisation: nearly black, not grey
-    fill = torch.tensor(MEAN)[:, None, None]
-    for i in erased:
-        top, left, height, width = erased_rectangle(images.shape[1], images.shape[2], rng)
-        views[i, :, top : top + height, left : left + width] = fill
-    return views
+    count, height, width, _ = images.shape
+    flips = np.asarray(rng.random(count) < 0.5)
+    images = images.copy()
+    # torch mirrors channels-last images by vector instructions
+    images[flips] = torch.from_numpy(images[flips]).permute(0, 3, 1, 2).flip(3).permute(0, 2, 3, 1).numpy()
+    shifts = rng.integers(-padding, padding, (count, 2), endpoint=True)
+    boxes = np.zeros((count, 4), np.int64)
+    for i in np.flatnonzero(rng.random(count) < erase_probability):
+        boxes[i] = erased_rectangle(height, width, rng)
+    mean, std = (np.tile(np.array(each, np.float32), width) for each in (MEAN, STD))
+    views = torch.empty(images.shape)
+    rows = (count, height, 3 * width)
+    _draw_views(images.reshape(rows), shifts, boxes, mean, std, views.numpy().reshape(rows))
+    return views.permute(0, 3, 1, 2)
 
 
-def _target(shift: int) -> slice:
-    """Rows that stay inside the image after moving it by ``shift``."""
-    return slice(shift, None) if shift >= 0 else slice(None, shift)
+@njit(parallel=True, cache=True, error_model="numpy")
+def _draw_views(
+    images: np.ndarray,
+    shifts: np.ndarray,
+    boxes: np.ndarray,
+    mean: np.ndarray,
+    std: np.ndarray,
+    views: np.ndarray,
+) -> None:
+    """Each (H, 3 W) image moved down and right, normalised, its box filled -> ``views``.
+
+    A line is put together as bytes first, so that the arithmetic is vector instructions.
+    """
+    count, height, length = images.shape
+    for i in prange(count):
+        down, right = shifts[i, 0], 3 * shifts[i, 1]
+        first, last = max(right, 0), max(right, 0, min(length + right, length))
+        line, black = np.zeros(length, np.uint8), np.zeros(length, np.uint8)
+        for y in range(height):
+            shown, view = black, views[i, y]
+            if 0 <= y - down < height:
+                shown = line
+                line[first:last] = images[i, y - down, first - right : last - right]
+            for k in range(length):
+                view[k] = (np.float32(shown[k]) / np.float32(255) - mean[k]) / std[k]
+        top, left, high, wide = boxes[i]
+        for y in range(top, top + high):
+            for k in range(3 * left, 3 * (left + wide)):
+                # as the authors do, after normalisation: nearly black, not grey
+                views[i, y, k] = mean[k]
 
 
 def erased_rectangle(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:

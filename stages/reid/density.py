@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit, prange
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
@@ -89,10 +90,30 @@ def dbscan(pairs: Pairs, count: int, min_samples: int) -> np.ndarray:
 
 def _upper(start: int, block: np.ndarray, limit: float) -> Pairs:
     """The pairs of a block of rows that stand above the diagonal and are at most ``limit`` apart."""
-    row, column = np.nonzero(
-        (block <= limit) & (np.arange(block.shape[1]) > np.arange(start, start + len(block))[:, None])
-    )
-    return Pairs((row + start).astype(np.int32), column.astype(np.int32), block[row, column])
+    return Pairs(*_selected(block, start, np.float32(limit)))
+
+
+@njit(parallel=True, cache=True)
+def _selected(block: np.ndarray, start: int, limit: np.float32) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row (counted from ``start``), column and value of what is above the diagonal and at most ``limit``."""
+    rows, count = block.shape
+    ends = np.zeros(rows + 1, np.int64)
+    for i in prange(rows):
+        within = 0
+        for j in range(start + i + 1, count):
+            within += block[i, j] <= limit
+        ends[i + 1] = within
+    ends = np.cumsum(ends)
+    row, column = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
+    value = np.empty(ends[-1], np.float32)
+    for i in prange(rows):
+        place = ends[i]
+        if ends[i + 1] > place:
+            for j in range(start + i + 1, count):
+                if block[i, j] <= limit:
+                    row[place], column[place], value[place] = start + i, j, block[i, j]
+                    place += 1
+    return row, column, value
 
 
 def _joined(parts: list[Pairs]) -> Pairs:

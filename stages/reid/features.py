@@ -8,16 +8,17 @@ from stages.reid.augment import normalise
 from stages.reid.errors import InputError
 from stages.reid.network import ReidNetwork
 
-BATCH = 128
+# small on a CPU, so that the feature maps of a layer stay in its caches
+BATCH = {"cpu": 16, "cuda": 256}
 
 
 @torch.inference_mode()
 def extract(network: ReidNetwork, images: np.ndarray, device: torch.device, label: str) -> np.ndarray:
     """(N, H, W, 3) uint8 images -> (N, D) float32 L2-normalised features of the network, which must be in eval mode."""
-    features = np.empty((len(images), network.backbone.width), np.float32)
-    for start in tqdm(range(0, len(images), BATCH), desc=label, unit="batch", leave=False, disable=None):
-        batch = normalise(np.array(images[start : start + BATCH])).to(device)
-        features[start : start + BATCH] = network.embed(batch).cpu().numpy()
+    features, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
+    for start in tqdm(range(0, len(images), size), desc=label, unit="batch", leave=False, disable=None):
+        batch = normalise(np.array(images[start : start + size])).to(device)
+        features[start : start + size] = network.embed(batch).cpu().numpy()
     if not np.isfinite(features).all():
         raise InputError(f"{label}: the features are not finite: expected a network that has not diverged")
     return features

@@ -1,8 +1,12 @@
 """The re-identification network: backbone, global pooling, batch-norm neck, bias-free classifier."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from stages.reid.backbones import backbone as backbone_named
 
@@ -74,5 +78,20 @@ class ReidNetwork(nn.Module):
 
 
 def inference(network: ReidNetwork) -> ReidNetwork:
-    """The network in eval mode and channels-last memory, its parameters frozen."""
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    """The network in eval mode and channels-last memory, its parameters frozen; it cannot be trained any more.
+
+    Batch norms are merged into the convolutions before them: with fixed statistics they are one linear map.
+    """
+    network.eval().requires_grad_(False)
+    _merge_batch_norms(network.backbone)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _merge_batch_norms(module: nn.Module) -> None:
+    children = list(module.named_children())
+    for (name, convolution), (norm_name, norm) in pairwise(children):
+        if type(convolution) is nn.Conv2d and isinstance(norm, _BatchNorm):
+            setattr(module, name, fuse_conv_bn_eval(convolution, norm))
+            setattr(module, norm_name, nn.Identity())
+    for _, child in children:
+        _merge_batch_norms(child)

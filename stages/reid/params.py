@@ -80,7 +80,6 @@ class Params(BaseModel):
     clustering: Literal["kmeans", "dbscan"]
     clusters: Annotated[int, Field(ge=2)]
     kmeans_iterations: Count
-    kmeans_restarts: Count
     dbscan_eps: Annotated[float | Literal["rule"], BeforeValidator(_eps)]
     dbscan_rho: Annotated[float, Field(gt=0, le=1)]
     dbscan_min_samples: Count

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numba import njit, prange
 from tqdm import tqdm
 
 QUERIES_AT_ONCE = 256
@@ -41,20 +42,58 @@ def rank_distances(
     matches, of the share of matches among all images at most as far away (scikit-learn's definition, also with ties).
     Images as far away as the first match rank before it, so a tie is never a hit by luck.
     """
-    average_precision = np.full(len(distmat), np.nan)
-    first_match = np.zeros(len(distmat), np.int64)
-    for q, row in enumerate(distmat):
-        same_pid = gallery_pids == query_pids[q]
-        other_view = ~(same_pid & (gallery_camids == query_camids[q]))
-        matches = np.sort(row[same_pid & other_view])
-        if not len(matches):
+    ids = [np.asarray(each, np.int64) for each in (query_pids, gallery_pids, query_camids, gallery_camids)]
+    return Ranking(*_ranked(np.asarray(distmat), *ids))
+
+
+@njit(parallel=True, cache=True)
+def _ranked(
+    distmat: np.ndarray,
+    query_pids: np.ndarray,
+    gallery_pids: np.ndarray,
+    query_camids: np.ndarray,
+    gallery_camids: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Average precision and rank of the first match of each query.
+
+    For each match the images that are at most as far away are counted: that is faster than sorting, since matches are
+    few and comparisons of a whole row with one number are vector instructions.
+    """
+    queries, count = distmat.shape
+    average_precision = np.full(queries, np.nan)
+    first_match = np.zeros(queries, np.int64)
+    for q in prange(queries):
+        own, total = 0, 0
+        for g in range(count):
+            own += gallery_pids[g] == query_pids[q]
+            total += gallery_pids[g] == query_pids[q] and gallery_camids[g] != query_camids[q]
+        if total == 0:
             continue
-        ranked = np.sort(row[other_view])
-        within = np.searchsorted(ranked, matches, side="right")
-        matches_within = np.searchsorted(matches, matches, side="right")
-        average_precision[q] = np.mean(matches_within / within)
-        first_match[q] = within[0] - matches_within[0] + 1
-    return Ranking(average_precision, first_match)
+        # distances of the query's own pid: matches first, then what is left out
+        same = np.empty(own, distmat.dtype)
+        match, left_out = 0, total
+        for g in range(count):
+            if gallery_pids[g] == query_pids[q]:
+                if gallery_camids[g] != query_camids[q]:
+                    same[match] = distmat[q, g]
+                    match += 1
+                else:
+                    same[left_out] = distmat[q, g]
+                    left_out += 1
+        precision, first = 0.0, count
+        for m in range(total):
+            matches, within = 0, 0
+            for each in range(total):
+                matches += same[each] <= same[m]
+            for each in range(total, own):
+                within -= same[each] <= same[m]
+            for g in range(count):
+                within += distmat[q, g] <= same[m]
+            precision += matches / within
+            first = min(first, within - matches + 1)
+        average_precision[q] = precision / total
+        first_match[q] = first
+    return average_precision, first_match
 
 
 def euclidean(query: np.ndarray, gallery: np.ndarray, device: torch.device) -> Iterator[tuple[int, np.ndarray]]:

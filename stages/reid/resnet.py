@@ -27,7 +27,7 @@ class BasicBlock(nn.Module):
         identity = x if self.downsample is None else self.downsample(x)
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.bn2(self.conv2(x))
-        return self.relu(x + identity)
+        return self.relu(x.add_(identity))  # in place: a feature map fewer to fetch memory for
 
 
 class HalfInstanceNorm(nn.Module):
@@ -66,7 +66,7 @@ class Bottleneck(nn.Module):
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
         x = self.bn3(self.conv3(x))
-        return self.relu(x + identity)
+        return self.relu(x.add_(identity))  # in place: a feature map fewer to fetch memory for
 
 
 class IbnBottleneck(Bottleneck):

@@ -16,5 +16,5 @@ def numpy_stream(seed: int, purpose: str, round_number: int = 0) -> np.random.Ge
 
 
 def integer_seed(seed: int, purpose: str, round_number: int = 0) -> int:
-    """A seed in 0 .. 2**31 - 1 for libraries that take an integer (faiss, torch)."""
+    """A seed in 0 .. 2**31 - 1 for libraries that take an integer, as torch does."""
     return int(seed_sequence(seed, purpose, round_number).generate_state(1)[0] >> 1)
