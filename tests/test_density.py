@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
 
-from stages.reid.density import Pairs, dbscan, pairs_by_rule, pairs_within, with_source
+from stages.reid import density
+from stages.reid.density import Pairs, _joined, dbscan, pairs_by_rule, pairs_within, with_source
 from stages.reid.errors import InputError
 from tests.golden import golden
 
@@ -71,6 +72,35 @@ def test_the_rule_is_that_of_all_distances_sorted(seed: int) -> None:
         eps, pairs = pairs_by_rule(blocks(distances, 11), count, share)
         assert eps == pytest.approx(float(expected), rel=1e-12)
         assert sorted(pairs.distance.tolist()) == sorted(upper[upper <= expected].tolist())
+
+
+@pytest.mark.parametrize("nearer", [0.02, 0.1, 0.5])
+def test_images_that_share_nothing_are_counted_and_not_kept(nearer: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    count, share = 300, 0.05
+    distances = np.ones((count, count), np.float32)
+    near = rng.random(distances.shape) < nearer
+    distances[near] = rng.random(int(near.sum()), np.float32)
+    held = []
+
+    def joined(parts: list[Pairs]) -> Pairs:
+        held.append(sum(len(part.distance) for part in parts))
+        return _joined(parts)
+
+    monkeypatch.setattr(density, "_joined", joined)
+    monkeypatch.setattr(density, "ROOM", 0)
+    eps, pairs = pairs_by_rule(blocks(distances, 20), count, share)
+    upper = np.sort(distances[np.triu_indices(count, 1)])
+    expected = upper[: round(share * len(upper))].mean(dtype=np.float64)
+    assert eps == pytest.approx(float(expected), rel=1e-12)
+    assert np.sort(pairs.distance).tolist() == upper[upper <= expected].tolist()
+    assert max(held) <= 2 * share * len(upper) + 20 * count  # twice what the rule needs, and a block
+
+
+def test_images_of_which_none_is_nearer_than_another_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(density, "ROOM", 0)
+    with pytest.raises(InputError, match=r"dbscan_rho: the nearest of 50 images are all 1.0000 apart"):
+        pairs_by_rule(blocks(np.ones((50, 50), np.float32)), 50, 0.01)
 
 
 def test_a_share_of_less_than_one_pair_is_refused() -> None:

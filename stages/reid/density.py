@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import connected_components
 
 from stages.reid.errors import InputError
 
+ROOM = 1 << 20  # pairs that may always be kept: 12 MB
+
 Blocks = Iterable[tuple[int, np.ndarray]]  # (first row, (b, N) float32 distances to all images)
 
 
@@ -46,23 +48,37 @@ def pairs_by_rule(blocks: Blocks, count: int, share: float) -> tuple[float, Pair
     """eps, and the pairs of the ``count`` images at most eps apart.
 
     eps is the mean of the smallest ``share`` of all distances between two images that are not 0 (authors' code). Only
-    about as many pairs as that are kept at a time. Raises :class:`InputError` when the share is less than a pair.
+    a few times as many pairs as that are kept at a time. Raises :class:`InputError` when the share is less than a pair,
+    or when the nearest pairs are all at one distance and too many to keep.
     """
     most = max(1, round(share * count * (count - 1) / 2))
-    kept, limit, zeros = Pairs(*[np.empty(0, kind) for kind in (np.int32, np.int32, np.float32)]), np.inf, 0
+    room = max(2 * most, ROOM)
+    parts: list[Pairs] = []
+    limit, held, zeros, dropped = np.inf, 0, 0, np.inf
     for start, block in blocks:
-        kept = _joined([kept, _upper(start, block, limit)])
-        zeros = int((kept.distance == 0).sum())
-        if len(kept.distance) > zeros + 2 * most:
+        parts.append(_upper(start, block, limit))
+        held += len(parts[-1].distance)
+        zeros += int((parts[-1].distance == 0).sum())
+        if held > zeros + room:
+            kept = _joined(parts)
+            parts.clear()
             limit = float(np.partition(kept.distance, zeros + most - 1)[zeros + most - 1])
-            kept = kept.at_most(limit)
+            if int((kept.distance <= limit).sum()) > zeros + room:
+                # most images share no neighbour and are 1 apart: the rule need only know that there are enough of these
+                dropped, limit = limit, float(np.nextafter(np.float32(limit), np.float32(0)))
+            parts.append(kept.at_most(limit))
+            held = len(parts[0].distance)
+    kept = _joined(parts)
     smallest = round(share * (count * (count - 1) // 2 - zeros))
     if smallest < 1:
         raise InputError(
             f"dbscan_rho: {share} of the distances between {count} images is not one of them: expected a larger share"
         )
     distances = np.sort(kept.distance[kept.distance > 0])[:smallest]
-    eps = float(distances.mean(dtype=np.float64))
+    missing = np.full(smallest - len(distances), dropped, np.float32)
+    eps = float(np.concatenate([distances, missing]).mean(dtype=np.float64))
+    if eps >= dropped:
+        raise InputError(f"dbscan_rho: the nearest of {count} images are all {dropped:.4f} apart: expected clusters")
     return eps, kept.at_most(eps)
 
 
