@@ -68,13 +68,15 @@ def main() -> None:
         batch_size=params.batch_size,
         instances=params.instances,
         padding=params.padding,
+        device=device,
     )
     target = unlabelled_views(
         read_array(TARGET / "train.npy"),
-        params.batch_size,
         numpy_stream(seed, "target batches"),
         numpy_stream(seed, "target views"),
-        params.padding,
+        batch_size=params.batch_size,
+        padding=params.padding,
+        device=device,
     )
 
     torch.manual_seed(integer_seed(seed, "pretrain network"))
@@ -90,7 +92,7 @@ def main() -> None:
         lr = warmup_multistep(epoch, params.pretrain_lr, params.pretrain_warmup_epochs, params.pretrain_milestones)
         optimizer.lr = lr
         ce, triplet = train_epoch(
-            network, optimizer, source, target, params.pretrain_iterations, params.label_smoothing, device
+            network, optimizer, source, target, params.pretrain_iterations, params.label_smoothing
         )
         if not np.isfinite(ce + triplet):
             raise InputError(
@@ -127,17 +129,15 @@ def train_epoch(
     target: Iterator[Tensor],
     iterations: int,
     label_smoothing: float,
-    device: torch.device,
 ) -> tuple[float, float]:
     """Run ``iterations`` optimiser steps; the means of the cross entropy and of the triplet loss."""
     network.train()
     history = []
     for _ in range(iterations):
         targets, (views,) = next(source)
-        targets = targets.to(device)
-        pooled, logits = network(views.to(device))
+        pooled, logits = network(views)
         with torch.no_grad():
-            network(next(target).to(device))
+            network(next(target))
         ce, triplet = hard_losses(pooled, logits, targets, label_smoothing)
         optimizer.zero_grad()
         (ce + triplet).backward()

@@ -46,7 +46,13 @@ def main() -> None:
 
     centroids = np.array(read_array(clusters / "centroids.npy"))
     files, camids = read_cameras(TARGET / "train.csv")
-    draw = partial(labelled_views, batch_size=params.batch_size, instances=params.instances, padding=params.padding)
+    draw = partial(
+        labelled_views,
+        batch_size=params.batch_size,
+        instances=params.instances,
+        padding=params.padding,
+        device=device,
+    )
     target = draw(
         read_array(TARGET / "train.npy"),
         read_pseudo_labels(clusters / "pseudo_labels.csv", files),
@@ -98,10 +104,10 @@ def main() -> None:
         loss = step(
             students,
             teachers,
-            [view.to(device) for view in views],
-            targets.to(device),
+            views,
+            targets,
             optimizer,
-            None if of_source is None else of_source.to(device),
+            of_source,
             clusters=len(centroids),
             soft_ce_weight=params.soft_ce_weight,
             soft_tri_weight=params.soft_tri_weight,

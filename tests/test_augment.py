@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from stages.reid.augment import MEAN, STD, erased_rectangle, normalise, training_views
+from stages.reid.augment import (
+    MEAN,
+    STD,
+    compiled_views,
+    erased_rectangle,
+    normalise,
+    training_views,
+    vectorised_views,
+)
 from stages.reid.streams import numpy_stream
 
 
@@ -31,14 +39,14 @@ def test_the_imagenet_statistics_are_used() -> None:
 def test_normalise_by_hand() -> None:
     images = np.zeros((1, 2, 1, 3), np.uint8)
     images[0, 1, 0] = (255, 51, 0)
-    found = normalise(images)[0, :, :, 0].T  # rows of the image, then channels
+    found = normalise(torch.from_numpy(images))[0, :, :, 0].T  # rows of the image, then channels
     assert found[0].tolist() == pytest.approx([-0.485 / 0.229, -0.456 / 0.224, -0.406 / 0.225], rel=1e-6)
     assert found[1].tolist() == pytest.approx([0.515 / 0.229, (0.2 - 0.456) / 0.224, -0.406 / 0.225], rel=1e-6)
 
 
 def test_normalise_keeps_rows_and_columns_and_lies_channels_last() -> None:
     images = pictures(3)
-    found = normalise(images)
+    found = normalise(torch.from_numpy(images))
     assert found.shape == (3, 3, 12, 6)
     assert found.dtype == torch.float32
     assert found.is_contiguous(memory_format=torch.channels_last)
@@ -51,7 +59,8 @@ def test_normalise_keeps_rows_and_columns_and_lies_channels_last() -> None:
 
 def test_without_padding_a_view_is_the_image_or_its_mirror_image() -> None:
     images = pictures(200)
-    plain, mirrored = normalise(images), normalise(np.ascontiguousarray(images[:, :, ::-1]))
+    plain = normalise(torch.from_numpy(images))
+    mirrored = normalise(torch.from_numpy(np.ascontiguousarray(images[:, :, ::-1])))
     views = training_views(images, np.random.default_rng(1), padding=0)
     flipped = [torch.equal(view, mirror) for view, mirror in zip(views, mirrored, strict=True)]
     assert all(f or torch.equal(view, image) for f, view, image in zip(flipped, views, plain, strict=True))
@@ -61,7 +70,7 @@ def test_without_padding_a_view_is_the_image_or_its_mirror_image() -> None:
 def test_half_of_the_images_are_flipped() -> None:
     images = pictures(4000, 2, 2)
     views = training_views(images, np.random.default_rng(2), padding=0)
-    plain = normalise(images)
+    plain = normalise(torch.from_numpy(images))
     share = np.mean([not torch.equal(view, image) for view, image in zip(views, plain, strict=True)])
     assert abs(share - 0.5) < 0.04  # five standard deviations
 
@@ -92,6 +101,20 @@ def test_views_keep_shape_type_and_memory_layout_and_leave_the_images_alone() ->
     assert views.dtype == torch.float32
     assert views.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.parametrize(("height", "width", "padding"), [(32, 16, 0), (32, 16, 5), (9, 13, 3), (4, 3, 6), (1, 1, 1)])
+def test_views_on_a_gpu_are_those_on_a_cpu(height: int, width: int, padding: int) -> None:
+    # the operations, run here: frames wider than the image, boxes at every border and empty ones
+    rng = np.random.default_rng(0)
+    images = pictures(64, height, width)
+    flips, shifts = rng.random(64) < 0.5, rng.integers(-padding, padding, (64, 2), endpoint=True)
+    corner = rng.integers(0, (height, width), (64, 2))
+    size = rng.integers(0, (height, width) - corner, endpoint=True)
+    boxes = np.concatenate([corner, size], 1)
+    found = vectorised_views(*(torch.from_numpy(each) for each in (images, flips, shifts, boxes)))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(found, compiled_views(images, flips, shifts, boxes))
 
 
 # --- erasing ---------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import torch
 
 from stages.reid.augment import normalise
 from stages.reid.batches import labelled_views, unlabelled_views
+from stages.reid.device import CPU
 
 
 def test_outliers_are_never_drawn_and_labels_are_those_of_the_images() -> None:
@@ -13,13 +14,15 @@ def test_outliers_are_never_drawn_and_labels_are_those_of_the_images() -> None:
     images[:] = np.arange(7)[:, None, None, None]  # an image is known by its brightness
     streams = [np.random.default_rng(seed) for seed in range(3)]
     drawn = labelled_views(
-        images, labels, np.zeros(7, np.int64), streams[0], streams[1:], batch_size=4, instances=2, padding=0
+        images, labels, np.zeros(7, np.int64), streams[0], streams[1:], batch_size=4, instances=2, padding=0, device=CPU
     )
     for _ in range(3):
         targets, views = next(drawn)
         assert sorted(targets.tolist()) == [0, 0, 1, 1]
         for view in views:
-            shown = [int(torch.argmin((normalise(images) - one).square().sum((1, 2, 3)))) for one in view]
+            shown = [
+                int(torch.argmin((normalise(torch.from_numpy(images)) - one).square().sum((1, 2, 3)))) for one in view
+            ]
             assert sorted(shown) == [1, 2, 4, 5]
             assert labels[shown].tolist() == targets.tolist()
 
@@ -28,8 +31,10 @@ def test_unlabelled_images_come_once_a_pass() -> None:
     images = np.zeros((6, 8, 4, 3), np.uint8)
     images[:] = 40 * np.arange(6)[:, None, None, None]
     streams = [np.random.default_rng(seed) for seed in range(2)]
-    drawn = unlabelled_views(images, 3, streams[0], streams[1], padding=0)
+    drawn = unlabelled_views(images, *streams, batch_size=3, padding=0, device=CPU)
     for _ in range(2):
         views = torch.cat([next(drawn), next(drawn)])
-        shown = [int(torch.argmin((normalise(images) - one).square().sum((1, 2, 3)))) for one in views]
+        shown = [
+            int(torch.argmin((normalise(torch.from_numpy(images)) - one).square().sum((1, 2, 3)))) for one in views
+        ]
         assert sorted(shown) == list(range(6))

@@ -16,7 +16,7 @@ def test_features_are_the_embedding_of_each_image_in_order_whatever_the_block(
     network = inference(ReidNetwork("resnet18", 2))
     images = np.random.default_rng(0).integers(0, 256, (7, 32, 16, 3), np.uint8)
     with torch.inference_mode():
-        expected = torch.cat([network.embed(normalise(images[i : i + 1])) for i in range(7)]).numpy()
+        expected = torch.cat([network.embed(normalise(torch.from_numpy(images[i : i + 1]))) for i in range(7)]).numpy()
     monkeypatch.setitem(features.BATCH, "cpu", 3)  # two full blocks and a rest
     found = features.extract(network, images, torch.device("cpu"), "test")
     assert found.dtype == np.float32

@@ -51,7 +51,7 @@ def trained(target: Iterator[Tensor], iterations: int = 3) -> tuple[TinyNetwork,
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     source = ((LABELS, [views]) for views in batches(1))
     # plain descent, since Adam's first steps turn rounding into whole steps
-    losses = train_epoch(network, optimizer, source, target, iterations, 0.1, torch.device("cpu"))  # type: ignore[arg-type]
+    losses = train_epoch(network, optimizer, source, target, iterations, 0.1)  # type: ignore[arg-type]
     return network, losses
 
 
@@ -120,7 +120,7 @@ def test_training_lowers_the_loss_on_a_fixed_batch() -> None:
     images = next(batches(1))
     before = deepcopy(network)
     source, target = repeat((LABELS, [images])), batches(2)
-    first = train_epoch(before, adam(before, 0.0), source, target, 1, 0.1, torch.device("cpu"))
-    train_epoch(network, optimizer, source, target, 30, 0.1, torch.device("cpu"))
-    last = train_epoch(network, optimizer, source, target, 1, 0.1, torch.device("cpu"))
+    first = train_epoch(before, adam(before, 0.0), source, target, 1, 0.1)
+    train_epoch(network, optimizer, source, target, 30, 0.1)
+    last = train_epoch(network, optimizer, source, target, 1, 0.1)
     assert sum(last) < 0.8 * sum(first)

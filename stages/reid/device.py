@@ -4,7 +4,11 @@ import ctypes
 import os
 import sys
 
+import numpy as np
 import torch
+from torch import Tensor
+
+CPU = torch.device("cpu")
 
 # of glibc's mallopt: https://man7.org/linux/man-pages/man3/mallopt.3.html
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -18,11 +22,17 @@ def deterministic_device() -> torch.device:
     """
     if not torch.cuda.is_available():
         _keep_memory()
-        return torch.device("cpu")
+        return CPU
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
     torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.allow_tf32 = False  # else fp32 convolutions keep 10 bits of the 23
     return torch.device("cuda")
+
+
+def uploaded(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array as a tensor on the device; nobody waits for a GPU to fetch it."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def _keep_memory() -> None:

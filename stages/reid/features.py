@@ -5,6 +5,7 @@ import torch
 from tqdm import tqdm
 
 from stages.reid.augment import normalise
+from stages.reid.device import uploaded
 from stages.reid.errors import InputError
 from stages.reid.network import ReidNetwork
 
@@ -17,7 +18,7 @@ def extract(network: ReidNetwork, images: np.ndarray, device: torch.device, labe
     """(N, H, W, 3) uint8 images -> (N, D) float32 L2-normalised features of the network, which must be in eval mode."""
     features, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
     for start in tqdm(range(0, len(images), size), desc=label, unit="batch", leave=False, disable=None):
-        batch = normalise(np.array(images[start : start + size])).to(device)
+        batch = normalise(uploaded(np.array(images[start : start + size]), device))
         features[start : start + size] = network.embed(batch).cpu().numpy()
     if not np.isfinite(features).all():
         raise InputError(f"{label}: the features are not finite: expected a network that has not diverged")
