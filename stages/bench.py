@@ -1,7 +1,8 @@
-"""How fast the parts are: ``python -m stages.bench [ROW ...]`` prints a table and writes metrics/bench.csv.
+"""How fast the parts are: ``python -m stages.bench`` prints a table and writes metrics/bench.csv.
 
-Every row runs in a process of its own, on drawn inputs of the size of the published sets. Machines differ, so that each
-row comes with the time of a yardstick, measured just before it: compare seconds divided by it.
+Rows that are named after it are printed only. Every row runs in a process of its own, on drawn inputs of the size of
+the published sets. Machines differ, so that each row comes with the time of a yardstick, measured just before it:
+compare seconds divided by it.
 """
 
 import argparse
@@ -37,7 +38,7 @@ Timed = Iterator[tuple[float, str]]  # seconds of a run, and what is worth notin
 def main() -> None:
     """No arguments: all rows. ``--list`` names them; ``--run ROW`` is what a row's own process is called with."""
     parser = argparse.ArgumentParser(description="Benchmarks of the parts, each in a process of its own.")
-    parser.add_argument("rows", nargs="*", metavar="ROW")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="these only, printed and not written")
     parser.add_argument("--list", action="store_true", help="name the rows")
     parser.add_argument("--run", metavar="ROW", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -50,7 +51,9 @@ def main() -> None:
         for name in args.rows:
             if name not in rows:
                 raise InputError(f"{name}: not a row, expected {', '.join(rows)}")
-        measure(args.rows or list(rows))
+        table = measure(args.rows or list(rows))
+        if not args.rows:
+            write_text(TABLE, table)
 
 
 def benchmarks() -> dict[str, Callable[[], Timed]]:
@@ -69,8 +72,8 @@ def benchmarks() -> dict[str, Callable[[], Timed]]:
     return rows | {"dvc repro": partial(nothing_to_do, "repro"), "dvc status": partial(nothing_to_do, "status")}
 
 
-def measure(names: list[str]) -> None:
-    """Run the rows one after the other; print each as it comes and write the table."""
+def measure(names: list[str]) -> str:
+    """Run the rows one after the other and print each as it comes: the table of them as CSV."""
     lines = [",".join(COLUMNS)]
     for name in names:
         reference = statistics.median(in_its_own_process("yardstick")["seconds"])
@@ -80,7 +83,7 @@ def measure(names: list[str]) -> None:
         cells = [name, *(f"{value:.4g}" for value in figures), str(len(seconds)), f"{found['peak_mib']:.0f}"]
         lines.append(",".join([*cells, f"{reference:.3f}", found["note"].replace(",", ";")]))
         print(lines[-1], flush=True)
-        write_text(TABLE, "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def in_its_own_process(name: str) -> dict[str, Any]:

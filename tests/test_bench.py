@@ -25,12 +25,21 @@ def test_fake_sets_have_the_published_counts_and_names(
     assert max(int(index.camid.max()) for index in splits.values()) == bench.CAMERAS[name]
 
 
-def test_the_row_of_a_process_of_its_own_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "TABLE", tmp_path / "bench.csv")
+def test_all_rows_are_written_and_named_ones_are_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "bench.csv"
+    monkeypatch.setattr(bench, "TABLE", table)
     found = {"seconds": [3.0, 1.0, 2.0], "note": "2 threads, idle", "peak_mib": 123.4}
     monkeypatch.setattr(bench, "in_its_own_process", lambda name: found)
-    bench.measure(["yardstick"])
-    header, row = (tmp_path / "bench.csv").read_text().splitlines()
+    monkeypatch.setattr(sys, "argv", ["bench", "yardstick"])
+    bench.main()
+    assert "yardstick,2,1,3,3,123" in capsys.readouterr().out
+    assert not table.exists()
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    bench.main()
+    header, row, *others = table.read_text().splitlines()
+    assert len(others) == len(bench.benchmarks()) - 1
     assert header.split(",") == list(bench.COLUMNS)
     assert row == "yardstick,2,1,3,3,123,2.000,2 threads; idle"
 
