@@ -25,16 +25,16 @@ test: environment
 	pytest
 
 presets: environment
-	@python -m stages.preset
+	@python -m tools.preset
 
 preset: environment
-	@python -m stages.preset $(NAME)
+	@python -m tools.preset $(NAME)
 
 table: environment
-	python -m stages.table
+	python -m tools.table
 
 ablation: environment
-	python -m stages.ablation
+	python -m tools.ablation
 
 environment: $(VENV)/.complete
 

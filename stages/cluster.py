@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from stages.reid.clustering import kmeans
-from stages.reid.datasets import read_cameras
-from stages.reid.device import deterministic_device
-from stages.reid.errors import InputError, run
-from stages.reid.params import read_params, round_number
-from stages.reid.pseudo_labels import cluster_means, write_pseudo_labels
-from stages.reid.store import read_array, read_json, write_array, write_json
-from stages.reid.streams import numpy_stream
+from mutual.base.errors import InputError, run
+from mutual.base.params import read_params, round_number
+from mutual.base.store import read_array, read_json, write_array, write_json
+from mutual.clusters.kmeans import kmeans
+from mutual.clusters.pseudo_labels import cluster_means, write_pseudo_labels
+from mutual.images.index import read_cameras
+from mutual.machine.device import deterministic_device
+from mutual.machine.streams import numpy_stream
 
 TARGET = Path("data/packed/target")
 MODELS = Path("models")
@@ -86,8 +86,8 @@ def by_density(
     The (N, D) features are normalised again first, which k-means does not do (authors' code).
     """
     # imported here: k-means needs neither Numba nor SciPy
-    from stages.reid.density import Blocks, dbscan, pairs_by_rule, pairs_within, with_source
-    from stages.reid.jaccard import encodings, jaccard_rows, nearest, source_distances
+    from mutual.clusters.density import Blocks, dbscan, pairs_by_rule, pairs_within, with_source
+    from mutual.clusters.jaccard import encodings, jaccard_rows, nearest, source_distances
 
     features = normalised(features)
     count = len(features)

@@ -8,17 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stages.reid.checkpoint import forget_unlisted_peers, peer_path, read_network
-from stages.reid.datasets import Index, read_index
-from stages.reid.device import deterministic_device
-from stages.reid.errors import run
-from stages.reid.features import extract
-from stages.reid.network import ReidNetwork, inference
-from stages.reid.params import FIRST_ROUND, read_params
-from stages.reid.pseudo_labels import read_pseudo_labels
-from stages.reid.quality import label_quality
-from stages.reid.ranking import Ranking, euclidean, rank_blocks
-from stages.reid.store import read_array, read_json, write_json
+from mutual.base.errors import run
+from mutual.base.params import FIRST_ROUND, read_params
+from mutual.base.store import read_array, read_json, write_json
+from mutual.clusters.pseudo_labels import read_pseudo_labels
+from mutual.clusters.quality import label_quality
+from mutual.evaluation.features import extract
+from mutual.evaluation.ranking import Ranking, euclidean, rank_blocks
+from mutual.images.index import Index, read_index
+from mutual.machine.device import deterministic_device
+from mutual.networks.peers import forget_unlisted_peers, peer_path, read_network
+from mutual.networks.reid import ReidNetwork, inference
 
 TARGET = Path("data/packed/target")
 MODELS = Path("models")
@@ -53,7 +53,7 @@ def main() -> None:
         peers[str(seed)] = accuracy(found)
         print(f"{name}: peer {seed}: mAP {found.mean_average_precision:.1%}, rank-1 {found.rank(1):.1%}")
         if params.rerank:
-            from stages.reid.reranking import reranked  # needs SciPy, which others do not wait for
+            from mutual.evaluation.reranking import reranked  # needs SciPy, which others do not wait for
 
             found = rank_blocks(reranked(q, g, device), *ids)
             peers[str(seed)] |= {"rerank_mAP": found.mean_average_precision, "rerank_rank1": found.rank(1)}

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.reid.checkpoint import forget_unlisted_peers, peer_path, read_network
-from stages.reid.device import deterministic_device
-from stages.reid.errors import run
-from stages.reid.features import extract
-from stages.reid.network import ReidNetwork, inference
-from stages.reid.params import read_params
-from stages.reid.store import read_array, write_array
+from mutual.base.errors import run
+from mutual.base.params import read_params
+from mutual.base.store import read_array, write_array
+from mutual.evaluation.features import extract
+from mutual.machine.device import deterministic_device
+from mutual.networks.peers import forget_unlisted_peers, peer_path, read_network
+from mutual.networks.reid import ReidNetwork, inference
 
 SOURCE = Path("data/packed/source")
 TARGET = Path("data/packed/target")

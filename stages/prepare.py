@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.reid.datasets import Index, check_counts, check_matches, identities, write_index
-from stages.reid.errors import run
-from stages.reid.layouts import read_dataset
-from stages.reid.packing import pack
-from stages.reid.params import read_params
-from stages.reid.processes import cpus
-from stages.reid.store import folder_beside
+from mutual.base.errors import run
+from mutual.base.params import read_params
+from mutual.base.store import folder_beside
+from mutual.images.index import Index, check_counts, check_matches, identities, write_index
+from mutual.images.layouts import read_dataset
+from mutual.images.packing import pack
+from mutual.machine.processes import cpus
 
 PACKED = Path("data/packed")
 

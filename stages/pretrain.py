@@ -15,21 +15,22 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from stages.reid.adam import Adam
-from stages.reid.batches import labelled_views, unlabelled_views
-from stages.reid.checkpoint import load_initial_backbone, peer_path, read_network, write_peer
-from stages.reid.datasets import read_index, relabel
-from stages.reid.device import deterministic_device
-from stages.reid.errors import InputError, run
-from stages.reid.features import extract
-from stages.reid.losses import hard_losses
-from stages.reid.network import ReidNetwork, inference
-from stages.reid.norms import in_parts
-from stages.reid.params import read_params
-from stages.reid.ranking import euclidean, rank_blocks
-from stages.reid.schedule import warmup_multistep
-from stages.reid.store import read_array, write_text
-from stages.reid.streams import integer_seed, numpy_stream
+from mutual.base.errors import InputError, run
+from mutual.base.params import read_params
+from mutual.base.store import read_array, write_text
+from mutual.evaluation.features import extract
+from mutual.evaluation.ranking import euclidean, rank_blocks
+from mutual.images.index import read_index, relabel
+from mutual.learning.adam import Adam
+from mutual.learning.batches import labelled_views, unlabelled_views
+from mutual.learning.schedule import warmup_multistep
+from mutual.machine.device import deterministic_device
+from mutual.machine.streams import integer_seed, numpy_stream
+from mutual.networks.norms import in_parts
+from mutual.networks.peers import peer_path, read_network, write_peer
+from mutual.networks.reid import ReidNetwork, inference
+from mutual.networks.weights import load_initial_backbone
+from mutual.refineries.losses import hard_losses
 
 SOURCE = Path("data/packed/source")
 TARGET = Path("data/packed/target")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.reid.errors import InputError, run
-from stages.reid.params import FIRST_ROUND, is_round, read_params, read_rounds, round_number
-from stages.reid.store import existing, read_json, write_json, write_text
+from mutual.base.errors import InputError, run
+from mutual.base.params import FIRST_ROUND, is_round, read_params, read_rounds, round_number
+from mutual.base.store import existing, read_json, write_json, write_text
 
 ROUNDS = Path("metrics/rounds")
 LOSSES = Path("metrics/losses")

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from stages.reid.drawing.contact_sheet import Panel, contact_sheet
-from stages.reid.drawing.demo import Sizes, draw_set, duke_name, market_name, planned_set
-from stages.reid.drawing.scenes import summer, winter
-from stages.reid.errors import run
-from stages.reid.params import read_params
-from stages.reid.processes import cpus
-from stages.reid.store import folder_beside, written_beside
+from demo.contact_sheet import Panel, contact_sheet
+from demo.data_sets import Sizes, draw_set, duke_name, market_name, planned_set
+from demo.scenes import summer, winter
+from mutual.base.errors import run
+from mutual.base.params import read_params
+from mutual.base.store import folder_beside, written_beside
+from mutual.machine.processes import cpus
 
 DEMO = Path("data/demo")
 SOURCE = "DukeMTMC-reID"

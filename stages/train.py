@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 from tqdm import trange
 
-from stages.reid.adam import Adam
-from stages.reid.adaptation import TERMS, check_finite, for_training, shares_of_lr, step
-from stages.reid.batches import labelled_views
-from stages.reid.checkpoint import peer_path, read_iterations, read_network, write_peer
-from stages.reid.datasets import read_cameras, read_index, relabel
-from stages.reid.device import deterministic_device
-from stages.reid.errors import InputError, run
-from stages.reid.network import ReidNetwork
-from stages.reid.params import read_params, round_number
-from stages.reid.pseudo_labels import cluster_means, read_pseudo_labels
-from stages.reid.store import read_array, read_json, write_json, write_text
-from stages.reid.streams import integer_seed, numpy_stream
-from stages.reid.teacher import update_teacher
+from mutual.base.errors import InputError, run
+from mutual.base.params import read_params, round_number
+from mutual.base.store import read_array, read_json, write_json, write_text
+from mutual.clusters.pseudo_labels import cluster_means, read_pseudo_labels
+from mutual.images.index import read_cameras, read_index, relabel
+from mutual.learning.adam import Adam
+from mutual.learning.adaptation import TERMS, check_finite, for_training, shares_of_lr, step
+from mutual.learning.batches import labelled_views
+from mutual.learning.teacher import update_teacher
+from mutual.machine.device import deterministic_device
+from mutual.machine.streams import integer_seed, numpy_stream
+from mutual.networks.peers import peer_path, read_iterations, read_network, write_peer
+from mutual.networks.reid import ReidNetwork
 
 SOURCE = Path("data/packed/source")
 TARGET = Path("data/packed/target")

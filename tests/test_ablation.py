@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages import ablation
-from stages.reid.comparison import method
-from stages.reid.errors import InputError
-from stages.reid.params import PARAMS_FILE, Params
+from mutual.base.errors import InputError
+from mutual.base.params import PARAMS_FILE, Params
+from mutual.experiments.comparison import method
+from tools import ablation
 
 TOP = Path(__file__).parent.parent
 PLANNED = ablation.experiments((TOP / "experiments/ablation.yaml").read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from stages.reid.adam import Adam
+from mutual.learning.adam import Adam
 
 
 def parameters() -> list[nn.Parameter]:
@@ -60,7 +60,7 @@ def test_gradients_are_forgotten() -> None:
 def test_the_compiler_stays_out_of_the_process() -> None:
     code = """
 import sys, torch
-from stages.reid.adam import Adam
+from mutual.learning.adam import Adam
 parameter = torch.nn.Parameter(torch.ones(3))
 optimizer = Adam([([parameter], 1.0)], 0.1, 0.0)
 optimizer.zero_grad()

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages.reid.adam import Adam
-from stages.reid.adaptation import TERMS, check_finite, for_training, shares_of_lr, step
-from stages.reid.errors import InputError
-from stages.reid.losses import hard_losses, mutual_loss
-from stages.reid.network import ReidNetwork
-from stages.reid.teacher import update_teacher
+from mutual.base.errors import InputError
+from mutual.learning.adam import Adam
+from mutual.learning.adaptation import TERMS, check_finite, for_training, shares_of_lr, step
+from mutual.learning.teacher import update_teacher
+from mutual.networks.reid import ReidNetwork
+from mutual.refineries.losses import hard_losses, mutual_loss
 
 TARGETS = torch.tensor([0, 0, 1, 1, 2, 2])
 CLASSES = 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.reid.augment import (
+from mutual.images.views import (
     MEAN,
     STD,
     compiled_views,
@@ -15,7 +15,7 @@ from stages.reid.augment import (
     training_views,
     vectorised_views,
 )
-from stages.reid.streams import numpy_stream
+from mutual.machine.streams import numpy_stream
 
 
 def pictures(count: int, height: int = 12, width: int = 6, seed: int = 0) -> np.ndarray:

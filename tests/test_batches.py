@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from stages.reid.augment import normalise
-from stages.reid.batches import labelled_views, unlabelled_views
-from stages.reid.device import CPU
+from mutual.images.views import normalise
+from mutual.learning.batches import labelled_views, unlabelled_views
+from mutual.machine.device import CPU
 
 
 def test_outliers_are_never_drawn_and_labels_are_those_of_the_images() -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages import bench
-from stages.reid.datasets import PUBLISHED, check_counts
-from stages.reid.errors import InputError
-from stages.reid.layouts import read_dataset
+from mutual.base.errors import InputError
+from mutual.images.index import PUBLISHED, check_counts
+from mutual.images.layouts import read_dataset
+from tools import bench
 
 
 @pytest.mark.parametrize("name", list(PUBLISHED))

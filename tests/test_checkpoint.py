@@ -17,16 +17,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from stages.reid.checkpoint import (
-    forget_unlisted_peers,
-    load_initial_backbone,
-    peer_path,
-    read_iterations,
-    read_network,
-    write_peer,
-)
-from stages.reid.errors import InputError
-from stages.reid.network import ReidNetwork
+from mutual.base.errors import InputError
+from mutual.networks.peers import forget_unlisted_peers, peer_path, read_iterations, read_network, write_peer
+from mutual.networks.reid import ReidNetwork
+from mutual.networks.weights import load_initial_backbone
 
 TOP = Path(__file__).parent.parent
 State = dict[str, Tensor]
@@ -224,9 +218,9 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import torch
-from stages.reid.checkpoint import write_peer
-from stages.reid.errors import run
-from stages.reid.network import ReidNetwork
+from mutual.networks.peers import write_peer
+from mutual.base.errors import run
+from mutual.networks.reid import ReidNetwork
 
 def main():
     network = ReidNetwork("resnet18", 2)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mutual.base.errors import InputError
+from mutual.clusters.pseudo_labels import read_pseudo_labels
 from stages import cluster
-from stages.reid.errors import InputError
-from stages.reid.pseudo_labels import read_pseudo_labels
 from tests.golden import golden
 
 STORED = golden("jaccard")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from stages.reid.clustering import kmeans
-from stages.reid.errors import InputError
+from mutual.base.errors import InputError
+from mutual.clusters.kmeans import kmeans
 
 
 def blobs(per_blob: int, centres: np.ndarray, spread: float, seed: int = 0) -> np.ndarray:

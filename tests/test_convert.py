@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from stages import convert
-from stages.reid.checkpoint import read_iterations, read_network, write_peer
-from stages.reid.errors import InputError
-from stages.reid.network import ReidNetwork, inference
-from stages.reid.norms import in_parts
+from mutual.base.errors import InputError
+from mutual.networks.norms import in_parts
+from mutual.networks.peers import read_iterations, read_network, write_peer
+from mutual.networks.reid import ReidNetwork, inference
 from tests.golden import assert_close, golden
 from tests.golden.fill_rule import image_batch, tensor_for
+from tools import convert
 
 TOP = Path(__file__).resolve().parents[1]
 
@@ -159,7 +159,7 @@ def test_what_is_no_checkpoint_is_refused_and_nothing_of_it_is_run(
 
 def test_the_command_ends_with_one_line(project: Path) -> None:
     (project / "official.pth.tar").write_bytes(broken("malicious bare pickle"))  # torch would warn of its protocol too
-    command = [sys.executable, "-m", "stages.convert", "official.pth.tar", "peer.safetensors"]
+    command = [sys.executable, "-m", "tools.convert", "official.pth.tar", "peer.safetensors"]
     done = subprocess.run(command, cwd=project, env={"PYTHONPATH": str(TOP)}, capture_output=True, text=True)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.reid.datasets import (
+from mutual.base.errors import InputError
+from mutual.images.index import (
     Index,
     check_counts,
     check_matches,
@@ -15,8 +16,7 @@ from stages.reid.datasets import (
     relabel,
     write_index,
 )
-from stages.reid.errors import InputError
-from stages.reid.layouts import read_dataset
+from mutual.images.layouts import read_dataset
 
 MARKET = {
     "bounding_box_train": ["0002_c1s1_000451_03.jpg", "0002_c2s1_000776_01.jpg", "0007_c3s3_077419_03.jpg"],

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
 
-from stages.reid import density
-from stages.reid.density import Pairs, _joined, dbscan, pairs_by_rule, pairs_within, with_source
-from stages.reid.errors import InputError
+from mutual.base.errors import InputError
+from mutual.clusters import density
+from mutual.clusters.density import Pairs, _joined, dbscan, pairs_by_rule, pairs_within, with_source
 from tests.golden import golden
 
 STORED = golden("jaccard")

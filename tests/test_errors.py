@@ -5,7 +5,7 @@ import errno
 import pytest
 import torch
 
-from stages.reid.errors import InputError, run
+from mutual.base.errors import InputError, run
 
 
 def raising(error: BaseException) -> None:

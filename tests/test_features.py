@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from stages.reid import features
-from stages.reid.augment import normalise
-from stages.reid.network import ReidNetwork, inference
+from mutual.evaluation import features
+from mutual.images.views import normalise
+from mutual.networks.reid import ReidNetwork, inference
 
 
 def test_features_are_the_embedding_of_each_image_in_order_whatever_the_block(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.reid import jaccard
-from stages.reid.jaccard import encodings, jaccard_rows, nearest, source_distances
+from mutual.clusters import jaccard
+from mutual.clusters.jaccard import encodings, jaccard_rows, nearest, source_distances
 from tests.golden import golden
 
 STORED = golden("jaccard")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stages.reid.losses import (
+from mutual.refineries.losses import (
     euclidean_distances,
     hard_cross_entropy,
     hard_triplet,

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.reid.network import GeneralisedMean, ReidNetwork, inference
-from stages.reid.norms import in_parts
+from mutual.networks.norms import in_parts
+from mutual.networks.reid import GeneralisedMean, ReidNetwork, inference
 from tests.golden import assert_close, golden
 from tests.golden.fill_rule import image_batch, tensor_for
 

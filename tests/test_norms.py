@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stages.reid.network import ReidNetwork
-from stages.reid.norms import PartBatchNorm, in_parts
+from mutual.networks.norms import PartBatchNorm, in_parts
+from mutual.networks.reid import ReidNetwork
 
 
 def images(count: int, seed: int = 0) -> Tensor:

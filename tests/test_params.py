@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.reid.errors import InputError
-from stages.reid.params import is_round, read_params, read_rounds, round_number
+from mutual.base.errors import InputError
+from mutual.base.params import is_round, read_params, read_rounds, round_number
 
 TOP = Path(__file__).parent.parent
 DEFAULTS: dict[str, Any] = YAML(typ="safe", pure=True).load((TOP / "params.yaml").read_text(encoding="utf-8"))

@@ -16,13 +16,12 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from stages.reid.params import Params
+from mutual.base.params import Params
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = ("ablation", "bench", "convert", "preset", "table")  # run by hand, beside the pipeline
-ENTRY_POINTS = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
-STAGE_FILES = [path for path in ENTRY_POINTS if path.stem not in TOOLS]
-LIBRARY_FILES = sorted(path for path in (ROOT / "stages/reid").rglob("*.py") if path.name != "__init__.py")
+STAGE_FILES = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
+LIBRARY_FILES = sorted(path for path in (ROOT / "mutual").rglob("*.py") if path.name != "__init__.py")
+PACKAGES = ("demo", "mutual", "stages", "tools")
 NAMES_OF_STAGES = {"direct": "evaluate"}  # the stage that another entry point runs
 
 
@@ -52,7 +51,7 @@ def imported(path: Path) -> set[Path]:
             names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
         else:
             continue
-        found |= {file for name in names if name.startswith("stages") and (file := module_file(name))}
+        found |= {file for name in names if name.split(".")[0] in PACKAGES and (file := module_file(name))}
     return found
 
 
@@ -107,8 +106,7 @@ def test_every_stage_says_what_it_does(stage: str) -> None:
     assert definitions()[stage]["desc"]
 
 
-def test_every_entry_point_is_a_stage_or_a_tool() -> None:
-    assert {path.stem for path in ENTRY_POINTS} - {path.stem for path in STAGE_FILES} == set(TOOLS)
+def test_every_entry_point_is_a_stage() -> None:
     assert {entry_point(stage) for stage in definitions()} == set(STAGE_FILES)
 
 
@@ -135,7 +133,7 @@ def any_value(path: str) -> str:
 def test_the_library_imports_no_stage_and_runs_in_no_circle() -> None:
     graph = {path: imported(path) for path in LIBRARY_FILES}
     for path, needed in graph.items():
-        assert needed <= set(LIBRARY_FILES), f"{path} imports a stage"
+        assert needed <= set(LIBRARY_FILES), f"{path} imports a stage or a tool"
     while graph:  # peel off what imports nothing that is left
         free = [path for path, needed in graph.items() if not needed & set(graph)]
         assert free, f"circle among {sorted(path.name for path in graph)}"
@@ -156,7 +154,7 @@ def test_the_library_knows_no_command_line_and_no_artefact() -> None:
 
 
 def test_packages_hold_nothing_but_their_docstring() -> None:
-    for path in (ROOT / "stages").rglob("__init__.py"):
+    for path in (file for package in PACKAGES for file in (ROOT / package).rglob("__init__.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert len(body) == 1
         assert isinstance(body[0], ast.Expr)
@@ -258,7 +256,8 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (".gitignore", ".dvcignore", "dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "*.local"))
-    shutil.copytree(ROOT / "stages", folder / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     set_params(folder, TINY)
     (folder / "rounds.yaml").write_text("rounds:\n  r01: r00\n  r02: r01\n", encoding="utf-8")
     assert sh(folder, "git", "init", "--quiet").returncode == 0

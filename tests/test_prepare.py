@@ -13,12 +13,12 @@ import pytest
 from PIL import Image, ImageFile
 from ruamel.yaml import YAML
 
+from mutual.base.errors import InputError
+from mutual.base.store import folder_beside
+from mutual.images import packing
+from mutual.images.index import read_index
+from mutual.images.packing import decode, pack
 from stages import prepare
-from stages.reid import packing
-from stages.reid.datasets import read_index
-from stages.reid.errors import InputError
-from stages.reid.packing import decode, pack
-from stages.reid.store import folder_beside
 
 REPOSITORY = Path(__file__).parents[1]
 HEIGHT, WIDTH = 64, 32

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from stages import preset
-from stages.reid.errors import InputError
-from stages.reid.params import Params, read_params, read_rounds
+from mutual.base.errors import InputError
+from mutual.base.params import Params, read_params, read_rounds
 from tests.test_pipeline import dvc, sh
+from tools import preset
 
 TOP = Path(__file__).parent.parent
 NAMES = sorted(path.name for path in (TOP / "presets").iterdir())

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mutual.learning.adam import Adam
+from mutual.networks.peers import read_iterations, read_network, write_peer
+from mutual.networks.reid import ReidNetwork
 from stages.pretrain import adopt, train_epoch
-from stages.reid.adam import Adam
-from stages.reid.checkpoint import read_iterations, read_network, write_peer
-from stages.reid.network import ReidNetwork
 
 LABELS = torch.tensor([0, 0, 1, 1])
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from stages.reid.errors import InputError
-from stages.reid.processes import cpus, in_order
+from mutual.base.errors import InputError
+from mutual.machine.processes import cpus, in_order
 
 
 def slow_first(task: int) -> tuple[int, int]:

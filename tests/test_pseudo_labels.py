@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.reid.errors import InputError
-from stages.reid.pseudo_labels import cluster_means, read_pseudo_labels, write_pseudo_labels
+from mutual.base.errors import InputError
+from mutual.clusters.pseudo_labels import cluster_means, read_pseudo_labels, write_pseudo_labels
 
 FILES = ["0002_c1s1.jpg", "sub/ä, b.jpg", 'quo"te.jpg', "new\nline.jpg", "r\udce9n.jpg"]
 LABELS = np.array([3, -1, 0, 12, 3], np.int64)

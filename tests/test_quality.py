@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from stages.reid.quality import label_quality
+from mutual.clusters.quality import label_quality
 
 # identity 1: two images in cluster 0, one in cluster 1; identity 2: all three in cluster 1
 PIDS = np.array([1, 1, 1, 2, 2, 2])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from stages.reid.ranking import Ranking, euclidean, rank_blocks, rank_distances
+from mutual.evaluation.ranking import Ranking, euclidean, rank_blocks, rank_distances
 from tests.golden import golden
 
 STORED = golden("ranking")

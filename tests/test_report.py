@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from mutual.base.errors import InputError
+from mutual.base.store import write_json
 from stages import report
-from stages.reid.errors import InputError
-from stages.reid.store import write_json
 
 
 def accuracy(value: float) -> dict[str, float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.reid.reranking import reranked
+from mutual.evaluation.reranking import reranked
 from tests.golden import golden
 
 STORED = golden("jaccard")

@@ -6,8 +6,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from stages.reid.errors import InputError
-from stages.reid.sampler import identity_batches, identity_pass, shuffled_batches
+from mutual.base.errors import InputError
+from mutual.learning.sampler import identity_batches, identity_pass, shuffled_batches
 from tests.golden import golden
 
 STORED = golden("sampler")

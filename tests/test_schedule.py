@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.reid.schedule import warmup_multistep
+from mutual.learning.schedule import warmup_multistep
 from tests.golden import golden
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.reid.errors import InputError
-from stages.reid.store import (
+from mutual.base.errors import InputError
+from mutual.base.store import (
     existing,
     folder_beside,
     read_array,
@@ -142,8 +142,8 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from stages.reid.errors import run
-from stages.reid.store import write_array, write_text
+from mutual.base.errors import run
+from mutual.base.store import write_array, write_text
 
 def main():
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

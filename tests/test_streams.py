@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stages.reid.streams import integer_seed, numpy_stream
+from mutual.machine.streams import integer_seed, numpy_stream
 
 KEYS = [
     (seed, purpose, number)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo.contact_sheet import Panel, contact_sheet
+from demo.data_sets import Shot, Sizes, draw_set, duke_name, market_name, planned_set, taken
+from demo.identities import Identity
+from demo.scenes import Domain, cameras, summer, winter
 from stages import synthesize
-from stages.reid.drawing.contact_sheet import Panel, contact_sheet
-from stages.reid.drawing.demo import Shot, Sizes, draw_set, duke_name, market_name, planned_set, taken
-from stages.reid.drawing.identities import Identity
-from stages.reid.drawing.scenes import Domain, cameras, summer, winter
 
 SIZES = Sizes(train_pids=16, images_per_train_pid=9, test_pids=12, images_per_test_pid=10)
 NAMES = {

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from stages import table
-from stages.reid.comparison import (
+from mutual.base.errors import InputError
+from mutual.base.params import Params, read_params
+from mutual.experiments.comparison import (
     ACCURACY,
     FIGURES,
     NAMED,
@@ -22,9 +23,8 @@ from stages.reid.comparison import (
     unique_labels,
     without_copies,
 )
-from stages.reid.errors import InputError
-from stages.reid.params import Params, read_params
-from stages.reid.tables import as_csv, as_latex, as_markdown
+from mutual.experiments.tables import as_csv, as_latex, as_markdown
+from tools import table
 
 TOP = Path(__file__).parent.parent
 PUBLISHED = list(csv.DictReader(io.StringIO((TOP / "docs/published.csv").read_text(encoding="utf-8"))))

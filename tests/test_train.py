@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stages.reid.checkpoint import write_peer
-from stages.reid.errors import InputError
-from stages.reid.network import ReidNetwork
+from mutual.base.errors import InputError
+from mutual.networks.peers import write_peer
+from mutual.networks.reid import ReidNetwork
 from stages.train import common_iterations, write_losses
 
 

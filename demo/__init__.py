@@ -1,0 +1,1 @@
+"""The drawn data of the demo: invented people and the cameras of two cities."""

@@ -1,0 +1,1 @@
+"""Adaptation of re-identification networks without labels. Knows no command line and no artefact's path."""

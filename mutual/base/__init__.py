@@ -1,0 +1,1 @@
+"""What every room uses: errors, artefacts on disk, parameters."""

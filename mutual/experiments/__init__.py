@@ -1,0 +1,1 @@
+"""Rounds and experiments side by side."""

@@ -1,0 +1,118 @@
+"""Data sets as an index: which images, of whom, from which camera make up train, query and gallery."""
+
+import csv
+import io
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mutual.base.errors import InputError
+from mutual.base.store import existing, written_beside
+
+COLUMNS = ["file", "pid", "camid"]
+DISTRACTOR = 0  # market1501: background or nobody in particular, stays in the gallery
+
+# images and identities (without distractors) of each split as published; market1501 without its junk
+PUBLISHED = {
+    "market1501": {"train": (12936, 751), "query": (3368, 750), "gallery": (15913, 750)},
+    "dukemtmc": {"train": (16522, 702), "query": (2228, 702), "gallery": (17661, 1110)},
+    "msmt17": {"train": (32621, 1041), "query": (11659, 3060), "gallery": (82161, 3060)},
+}
+
+
+@dataclass(frozen=True)
+class Index:
+    """The images of one split; entry i belongs to row i of the packed array."""
+
+    file: list[str]  # (N,) posix path below the root of the data set
+    pid: np.ndarray  # (N,) int64, identity as published
+    camid: np.ndarray  # (N,) int64, camera as published
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+
+def write_index(path: Path, index: Index) -> None:
+    """Write one split's ``file,pid,camid`` lines."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(zip(index.file, index.pid.tolist(), index.camid.tolist(), strict=True))
+    with written_beside(path) as temporary:
+        # a file name need not be valid UTF-8: its bytes are kept
+        temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_index(path: Path) -> Index:
+    """The index beside a packed array. Raises :class:`InputError` when it is missing or something else."""
+    file, pid, camid = _columns(path, COLUMNS)
+    return Index(file, _integers(path, pid), _integers(path, camid))
+
+
+def read_cameras(path: Path) -> tuple[list[str], np.ndarray]:
+    """File names and camids (N,) int64 of an index, without the pids: all that adaptation may know of the target."""
+    file, camid = _columns(path, ["file", "camid"])
+    return file, _integers(path, camid)
+
+
+def _columns(path: Path, wanted: list[str]) -> list[list[str]]:
+    """The wanted columns of an index, as texts; the others are dropped as they are read."""
+    places = [COLUMNS.index(column) for column in wanted]
+    columns: list[list[str]] = [[] for _ in wanted]
+    with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file)
+        for row in reader:
+            if len(row) != len(COLUMNS) or (reader.line_num == 1) != (row == COLUMNS):
+                raise InputError(f"{path}: line {reader.line_num}: expected {','.join(COLUMNS)}")
+            if reader.line_num > 1:
+                for column, place in zip(columns, places, strict=True):
+                    column.append(row[place])
+    if reader.line_num == 0:
+        raise InputError(f"{path}: empty, expected the header {','.join(COLUMNS)}")
+    return columns
+
+
+def _integers(path: Path, texts: list[str]) -> np.ndarray:
+    try:
+        return np.array([int(text) for text in texts], dtype=np.int64)
+    except ValueError as error:
+        raise InputError(f"{path}: expected whole numbers as pid and camid: {error}") from None
+
+
+def relabel(pids: np.ndarray) -> np.ndarray:
+    """pids (N,) -> labels (N,) int64 in 0 .. K-1, in the order of the sorted pids (the authors iterate over a set)."""
+    return np.unique(pids, return_inverse=True)[1].astype(np.int64)
+
+
+def identities(index: Index, layout: str) -> tuple[int, int]:
+    """How many identities a split has, and how many images of distractors, which are counted apart."""
+    distractor = (index.pid == DISTRACTOR) & (layout == "market1501")
+    return len(np.unique(index.pid[~distractor])), int(distractor.sum())
+
+
+def check_matches(query: Index, gallery: Index) -> int:
+    """How many queries have no gallery image of the same pid in another camera: these do not count in mAP.
+
+    Raises :class:`InputError` when no query has one, since nothing could be evaluated.
+    """
+    cameras: defaultdict[int, set[int]] = defaultdict(set)
+    for pid, camid in zip(gallery.pid.tolist(), gallery.camid.tolist(), strict=True):
+        cameras[pid].add(camid)
+    wanted = zip(query.pid.tolist(), query.camid.tolist(), strict=True)
+    unmatched = sum(not cameras[pid] - {camid} for pid, camid in wanted)
+    if unmatched == len(query):
+        raise InputError(f"{query.file[0]}: no query has a gallery image of the same pid in another camera")
+    return unmatched
+
+
+def check_counts(name: str, splits: dict[str, Index], layout: str) -> list[str]:
+    """One line for each split that deviates from what was published under ``name``; none for names of one's own."""
+    deviations = []
+    for split, (images, pids) in PUBLISHED.get(name, {}).items():
+        found = len(splits[split]), identities(splits[split], layout)[0]
+        if found != (images, pids):
+            was = f"{images:,} images of {pids:,} ids, found {found[0]:,} of {found[1]:,}"
+            deviations.append(f"{name} {split}: published are {was}")
+    return deviations

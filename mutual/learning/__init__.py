@@ -1,0 +1,1 @@
+"""Batches, optimiser steps, one round, pre-training."""

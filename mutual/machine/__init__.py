@@ -1,0 +1,1 @@
+"""Where and how it runs: device, processes, random streams."""

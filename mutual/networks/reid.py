@@ -1,0 +1,97 @@
+"""The re-identification network: backbone, global pooling, batch-norm neck, bias-free classifier."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from mutual.networks.backbones import backbone as backbone_named
+
+
+class GeneralisedMean(nn.Module):
+    """The p-th root of the mean p-th power over a feature map's places (Radenović et al., 2018); p is trained.
+
+    p = 1 is the mean, a large p the maximum; it starts at 3.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = nn.Parameter(torch.tensor([3.0]))
+
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """(B, D, H, W) -> (B, D); values below 1e-6 count as 1e-6."""
+        return feature_map.clamp(min=1e-6).pow(self.p).mean((2, 3)).pow(1 / self.p)
+
+
+class ReidNetwork(nn.Module):
+    """Backbone -> pooled feature x (triplet losses) -> neck -> classifier (classification losses).
+
+    ``pooling`` is "avg" or "gem". The neck is a BatchNorm1d whose bias stays 0; the classifier starts at N(0, 0.001).
+    ``precision`` "bf16" runs the backbone in bfloat16; the pooling and all that follows are float32 either way.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        classes: int,
+        *,
+        stem_relu: bool = False,
+        pooling: str = "avg",
+        dropout: float = 0.0,
+        precision: str = "fp32",
+    ) -> None:
+        super().__init__()
+        self.precision = precision
+        self.backbone = backbone_named(backbone, stem_relu)
+        self.pooling = GeneralisedMean() if pooling == "gem" else None
+        self.neck = nn.BatchNorm1d(self.backbone.width)
+        self.neck.bias.requires_grad_(False)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(self.backbone.width, classes, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def pool(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) normalised images -> (B, D) pooled features."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            feature_map = self.backbone(images)
+        if self.precision == "bf16":
+            feature_map = feature_map.float()
+        return feature_map.mean((2, 3)) if self.pooling is None else self.pooling(feature_map)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W) -> pooled features (B, D) and logits (B, classes), in training."""
+        pooled = self.pool(images)
+        return pooled, self.classifier(self.dropout(self.neck(pooled)))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, D) L2-normalised output of the neck: the feature that is compared at test time."""
+        return F.normalize(self.neck(self.pool(images)))
+
+    def set_classifier(self, centroids: Tensor) -> None:
+        """One class for each of the (C, D) centroids; its row is the L2-normalised centroid."""
+        self.classifier = nn.Linear(centroids.shape[1], centroids.shape[0], bias=False, device=centroids.device)
+        with torch.no_grad():
+            self.classifier.weight.copy_(F.normalize(centroids))
+
+
+def inference(network: ReidNetwork) -> ReidNetwork:
+    """The network in eval mode and channels-last memory, its parameters frozen; it cannot be trained any more.
+
+    Batch norms are merged into the convolutions before them: with fixed statistics they are one linear map.
+    """
+    network.eval().requires_grad_(False)
+    _merge_batch_norms(network.backbone)
+    return network.to(memory_format=torch.channels_last)
+
+
+def _merge_batch_norms(module: nn.Module) -> None:
+    children = list(module.named_children())
+    for (name, convolution), (norm_name, norm) in pairwise(children):
+        if type(convolution) is nn.Conv2d and isinstance(norm, _BatchNorm):
+            setattr(module, name, fuse_conv_bn_eval(convolution, norm))
+            setattr(module, norm_name, nn.Identity())
+    for _, child in children:
+        _merge_batch_norms(child)

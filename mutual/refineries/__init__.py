@@ -1,0 +1,1 @@
+"""What is learned from pseudo labels: one file a method."""

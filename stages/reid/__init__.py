@@ -1,1 +1,0 @@
-"""The library below the stages: it knows no command line, no params.yaml and no fixed path."""

@@ -1,0 +1,121 @@
+"""The ablation of experiments/ablation.yaml: queue each row with each pair of seeds, run the queue, print the table.
+
+An experiment that the current commit has is not run again, so that an ablation that was stopped goes on; ``dvc exp
+remove NAME`` makes it run anew.
+"""
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from mutual.base.errors import InputError, run
+from mutual.base.store import existing
+from tools.table import dvc, exp_show, flat, write_tables
+
+ABLATION = Path("experiments/ablation.yaml")
+POLL_SECONDS = 15
+IDLE_POLLS = 8  # a worker takes a while to start, and when busy does not always answer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run experiments/ablation.yaml and print its table.")
+    parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
+    jobs = parser.parse_args().jobs
+    planned = experiments(existing(ABLATION).read_text(encoding="utf-8"))
+    status = dvc("queue", "status")
+    # without a worker, what DVC still calls running was killed
+    known = finished() | in_queue(status, "Queued", *(["Running"] if has_worker(status) else []))
+    for name, settings in planned.items():
+        if name not in known:
+            dvc("exp", "run", "--queue", "--name", name, *(part for each in settings for part in ("-S", each)))
+            print(f"queued: {name}: {' '.join(settings)}", flush=True)
+    if planned.keys() - finished():
+        start_queue(jobs)
+        print("the queue runs in the background: `dvc queue stop --kill` ends it", flush=True)
+        wait_for(planned.keys())
+    done = finished()
+    missing = [name for name in planned if name not in done]
+    if len(missing) < len(planned):
+        write_tables([state for state in flat(exp_show(), {"experiment"}) if state["name"] in planned])
+    if missing:
+        raise InputError(f"not finished: {', '.join(missing)}: see dvc queue logs {missing[0]}")
+
+
+class Ablation(BaseModel):
+    """What experiments/ablation.yaml holds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    seeds: list[tuple[int, int]]
+    rows: dict[str, list[Annotated[str, Field(pattern=r"^\w+=")]]]
+
+
+def experiments(text: str) -> dict[str, list[str]]:
+    """Name of each experiment -> its settings, pair by pair, so that the first numbers of all rows come early."""
+    try:
+        ablation = Ablation.model_validate(YAML(typ="safe", pure=True).load(text))
+    except (YAMLError, ValidationError) as error:
+        expected = "`seeds`, a list of pairs of numbers, and `rows`, each a list of settings such as alpha=0"
+        raise InputError(f"{ABLATION}: expected {expected}: {' '.join(str(error).split())}") from None
+    planned = {}
+    for first, second in ablation.seeds:
+        for row, settings in ablation.rows.items():
+            chosen = {"seeds": "[{first},{second}]", "seed": "{first}"} | dict(each.split("=", 1) for each in settings)
+            planned[f"{row}-{first}"] = [filled(f"{key}={value}", first, second) for key, value in chosen.items()]
+    return planned
+
+
+def filled(setting: str, first: int, second: int) -> str:
+    """The setting with the pair's seeds."""
+    return setting.replace("{first}", str(first)).replace("{second}", str(second))
+
+
+def start_queue(jobs: int) -> None:
+    """Start the queue's workers. They keep what they inherit: a pipe from here would only end with them."""
+    command = [sys.executable, "-m", "dvc", "queue", "start", "--jobs", str(jobs)]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode:
+        raise InputError("dvc queue start: failed; what is queued stays")
+
+
+def finished() -> set[str]:
+    """The experiments that the current commit has."""
+    return set(dvc("exp", "list", "--name-only").split())
+
+
+def in_queue(status: str, *states: str) -> set[str]:
+    """The experiments in these states, of what ``dvc queue status`` prints: task, name, created, status."""
+    lines = [line.split() for line in status.splitlines()]
+    return {words[1] for words in lines if words and words[-1] in states}
+
+
+def has_worker(status: str) -> bool:
+    """Whether a worker is running an experiment."""
+    return "Worker status: 0 active" not in status
+
+
+def wait_for(names: Collection[str]) -> None:
+    """Return when none of them is queued or running, or no worker has been at it for a while; print what changes."""
+    before, idle = "", 0
+    while idle < IDLE_POLLS:
+        time.sleep(POLL_SECONDS)
+        status = dvc("queue", "status")
+        left = in_queue(status, "Queued", "Running").intersection(names)
+        running = sorted(in_queue(status, "Running"))
+        now = f"{len(names) - len(left)} of {len(names)} are through, running: {', '.join(running) or 'none'}"
+        if now != before:
+            print(now, flush=True)
+        if not left:
+            return
+        before, idle = now, 0 if has_worker(status) else idle + 1
+
+
+if __name__ == "__main__":
+    run(main)
