@@ -1,7 +1,7 @@
 """params.yaml and rounds.yaml: read once, checked whole, wrong values named in one line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -31,10 +31,14 @@ def _eps(value: object) -> object:
     raise ValueError(f"dbscan_eps: expected rule, or a distance above 0 and at most 2, got {value!r}")
 
 
-class Params(BaseModel):
-    """Every choice of the experiment; params.yaml explains each key above its line."""
+class View(BaseModel):
+    """Keys of params.yaml that are used together. Immutable, and with no key but its own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Drawing(View):
+    """The demo's drawn data."""
 
     demo_seed: Annotated[int, Field(ge=0)]
     demo_source_pids: Annotated[int, Field(ge=2)]
@@ -44,59 +48,59 @@ class Params(BaseModel):
     demo_images_per_target_pid: Annotated[int, Field(ge=2)]
     demo_images_per_test_pid: Annotated[int, Field(ge=2)]
 
-    source_name: Name
-    source_layout: Layout
-    source_root: Name
-    target_name: Name
-    target_layout: Layout
-    target_root: Name
+
+class DataSet(View):
+    """One of the two data sets: the keys ``source_…`` or ``target_…``."""
+
+    name: Name
+    layout: Layout
+    root: Name
+
+
+class Size(View):
+    """What every image is resized to."""
+
     image_height: Annotated[int, Field(ge=32)]
     image_width: Annotated[int, Field(ge=16)]
+
+
+class NetworkForm(View):
+    """What network it is: see :class:`mutual.networks.reid.ReidNetwork`."""
 
     backbone: Backbone
     stem_relu: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
     pooling: Literal["avg", "gem"]
+    precision: Literal["fp32", "bf16"]
+
+
+class Start(View):
+    """Where networks start from."""
+
     weights: Name
     pretrained: Name
-    precision: Literal["fp32", "bf16"]
+
+
+class Peers(View):
+    """The peers, and the seed of what they share."""
 
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     seed: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: expected a different seed for every peer, got {self.seeds}")
+        return self
+
+
+class Batches(View):
+    """Batches of training, and how batch norms see them."""
+
     batch_size: Annotated[int, Field(ge=2)]
     bn_groups: Count
     instances: Annotated[int, Field(ge=2)]
     padding: Annotated[int, Field(ge=0)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
-
-    pretrain_epochs: Count
-    pretrain_iterations: Count
-    pretrain_lr: Rate
-    pretrain_warmup_epochs: Annotated[int, Field(ge=0)]
-    pretrain_milestones: list[Count]
-    pretrain_eval_epochs: Count
-
-    clustering: Literal["kmeans", "dbscan"]
-    clusters: Annotated[int, Field(ge=2)]
-    kmeans_iterations: Count
-    dbscan_eps: Annotated[float | Literal["rule"], BeforeValidator(_eps)]
-    dbscan_rho: Annotated[float, Field(gt=0, le=1)]
-    dbscan_min_samples: Count
-    k1: Count
-    k2: Count
-    source_distance_weight: Annotated[float, Field(ge=0, lt=1)]
-
-    iterations: Count
-    lr: Rate
-    backbone_lr_scale: Rate
-    alpha: Annotated[float, Field(ge=0, lt=1)]
-    soft_ce_weight: Share
-    soft_tri_weight: Share
-    erase_probability: Share
-    source_weight: Annotated[float, Field(ge=0)]
-    dsbn: bool
-    rerank: bool
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -109,15 +113,128 @@ class Params(BaseModel):
         if self.batch_size % self.bn_groups or self.batch_size < 2 * self.bn_groups:
             expected = f"equal groups of two images or more in a batch of {self.batch_size}"
             raise ValueError(f"bn_groups: expected {expected}, got {self.bn_groups}")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: expected a different seed for every peer, got {self.seeds}")
-        if self.pretrained != "none" and len(self.seeds) > 1 and "{seed}" not in self.pretrained:
-            raise ValueError(f"pretrained: expected {{seed}} in the path, a file for each peer, got {self.pretrained}")
-        if self.dsbn and self.source_weight == 0:
-            raise ValueError("dsbn: expected source batches (source_weight above 0), which it gives batch norms")
+        return self
+
+
+class Penalties(View):
+    """What keeps every training from being too sure."""
+
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+
+
+class Pretraining(View):
+    """Pre-training on the source."""
+
+    pretrain_epochs: Count
+    pretrain_iterations: Count
+    pretrain_lr: Rate
+    pretrain_warmup_epochs: Annotated[int, Field(ge=0)]
+    pretrain_milestones: list[Count]
+    pretrain_eval_epochs: Count
+
+    @model_validator(mode="after")
+    def _rise(self) -> Self:
         if self.pretrain_milestones != sorted(set(self.pretrain_milestones)):
             raise ValueError(f"pretrain_milestones: expected rising epochs, got {self.pretrain_milestones}")
         return self
+
+
+class Clustering(View):
+    """From features to pseudo labels."""
+
+    clustering: Literal["kmeans", "dbscan"]
+    clusters: Annotated[int, Field(ge=2)]
+    kmeans_iterations: Count
+    dbscan_eps: Annotated[float | Literal["rule"], BeforeValidator(_eps)]
+    dbscan_rho: Annotated[float, Field(gt=0, le=1)]
+    dbscan_min_samples: Count
+    k1: Count
+    k2: Count
+    source_distance_weight: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Adaptation(View):
+    """One round of adaptation, whichever refinery learns from the pseudo labels."""
+
+    refinery: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    iterations: Count
+    lr: Rate
+    backbone_lr_scale: Rate
+    erase_probability: Share
+    source_weight: Annotated[float, Field(ge=0)]
+    dsbn: bool
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.dsbn and self.source_weight == 0:
+            raise ValueError("dsbn: expected source batches (source_weight above 0), which it gives batch norms")
+        return self
+
+
+class MutualMeanTeaching(View):
+    """The refinery mmt."""
+
+    alpha: Annotated[float, Field(ge=0, lt=1)]
+    soft_ce_weight: Share
+    soft_tri_weight: Share
+
+
+class Evaluation(View):
+    """Tests on the target."""
+
+    rerank: bool
+    keep_features: Literal["last", "all"]
+
+
+class Params(BaseModel):
+    """Every choice of the experiment; params.yaml explains each key above its line.
+
+    The file is flat, so that ``-S alpha=0.999`` works; here its keys stand together by use. A key of the file belongs to
+    the one view that has a field of its name, ``source_…`` and ``target_…`` to the two data sets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    drawing: Drawing
+    source: DataSet
+    target: DataSet
+    size: Size
+    network: NetworkForm
+    start: Start
+    peers: Peers
+    batches: Batches
+    penalties: Penalties
+    pretraining: Pretraining
+    clustering: Clustering
+    adaptation: Adaptation
+    mmt: MutualMeanTeaching
+    evaluation: Evaluation
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        pretrained = self.start.pretrained
+        if pretrained != "none" and len(self.peers.seeds) > 1 and "{seed}" not in pretrained:
+            raise ValueError(f"pretrained: expected {{seed}} in the path, a file for each peer, got {pretrained}")
+        return self
+
+    def values(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values of these keys of params.yaml."""
+        found = {}
+        for key in keys:
+            view, field = PLACES[key]
+            found[key] = getattr(getattr(self, view), field)
+        return found
+
+
+def keys_of(view: str) -> dict[str, str]:
+    """The fields of a view of :class:`Params` and the keys of params.yaml that they stand for."""
+    prefix = f"{view}_" if view in ("source", "target") else ""
+    return {field: prefix + field for field in Params.model_fields[view].annotation.model_fields}  # type: ignore[union-attr]
+
+
+# key of params.yaml -> its view and field
+PLACES = {key: (view, field) for view in Params.model_fields for field, key in keys_of(view).items()}
 
 
 def read_params(params_file: Path = PARAMS_FILE, rounds_file: Path = ROUNDS_FILE) -> Params:
@@ -129,9 +246,18 @@ def read_params(params_file: Path = PARAMS_FILE, rounds_file: Path = ROUNDS_FILE
     read_rounds(rounds_file)
     content = _read_mapping(params_file)
     try:
-        return Params.model_validate(content)
+        return Params.model_validate(by_view(content))
     except ValidationError as error:
         raise InputError(f"{params_file}: {_first_fault(error)}") from None
+
+
+def by_view(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat keys of params.yaml, each in its view; unknown ones stay where they are."""
+    sorted_in: dict[str, Any] = {view: {} for view in Params.model_fields}
+    for key, value in content.items():
+        view, field = PLACES.get(key, ("", key))
+        (sorted_in[view] if view else sorted_in)[field] = value
+    return sorted_in
 
 
 def read_rounds(path: Path = ROUNDS_FILE) -> dict[str, str]:
@@ -201,11 +327,13 @@ def _first_fault(error: ValidationError) -> str:
     # an unknown key first: where one is mistyped, the right one is missing
     faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
     first = faults[0]
-    key = ".".join(str(part) for part in first["loc"])
+    view, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("",)
+    key = keys_of(view).get(inner[0], inner[0]) if inner and view in Params.model_fields else view
+    key = ".".join([key, *inner[1:]])
     if first["type"] == "missing":
         text = f"{key}: missing"
     elif first["type"] == "extra_forbidden":
-        meant = get_close_matches(key, Params.model_fields, n=1)
+        meant = get_close_matches(key, PLACES, n=1)
         text = f"{key}: unknown parameter" + "".join(f", did you mean {name}?" for name in meant)
     elif first["type"] == "value_error":
         text = str(first["ctx"]["error"])
