@@ -8,10 +8,11 @@ import torch
 
 from mutual.base.errors import InputError, run
 from mutual.base.params import read_params, round_number
-from mutual.base.store import read_array, read_json, write_array, write_json
+from mutual.base.store import read_array, write_array, write_json
 from mutual.clusters.kmeans import kmeans
-from mutual.clusters.pseudo_labels import cluster_means, write_pseudo_labels
+from mutual.clusters.pseudo_labels import PseudoLabels, cluster_means, write_pseudo_labels
 from mutual.images.index import read_cameras
+from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
 
@@ -32,25 +33,27 @@ def main() -> None:
     features = np.array(read_array(folder / "features.npy"))
     files, _ = read_cameras(TARGET / "train.csv")
     figures: dict[str, float]
-    if params.clustering == "kmeans":
+    if params.clustering.clustering == "kmeans":
         labels, centroids, inertia = kmeans(
             features,
-            params.clusters,
-            iterations=params.kmeans_iterations,
-            stream=numpy_stream(params.seed, "clustering", round_number(args.round)),
+            params.clustering.clusters,
+            iterations=params.clustering.kmeans_iterations,
+            stream=numpy_stream(params.peers.seed, "clustering", round_number(args.round)),
             device=device,
         )
         figures = {"inertia": inertia}
     else:
         labels, centroids, eps = by_density(
             features,
-            read_array(folder / "source_features.npy") if params.source_distance_weight > 0 else None,
-            k1=params.k1,
-            k2=params.k2,
-            source_share=params.source_distance_weight,
-            eps=params.dbscan_eps if isinstance(params.dbscan_eps, float) else kept_eps(MODELS / args.start),
-            rho=params.dbscan_rho,
-            min_samples=params.dbscan_min_samples,
+            read_array(folder / "source_features.npy") if params.clustering.source_distance_weight > 0 else None,
+            k1=params.clustering.k1,
+            k2=params.clustering.k2,
+            source_share=params.clustering.source_distance_weight,
+            eps=params.clustering.dbscan_eps
+            if isinstance(params.clustering.dbscan_eps, float)
+            else read_handover(MODELS / args.start).eps,
+            rho=params.clustering.dbscan_rho,
+            min_samples=params.clustering.dbscan_min_samples,
             device=device,
         )
         figures = {"eps": eps}
@@ -60,13 +63,7 @@ def main() -> None:
     counts = {"clusters": len(sizes), "outliers": outliers, "smallest": int(sizes.min()), "largest": int(sizes.max())}
     write_array(folder / "centroids.npy", centroids)
     write_json(folder / "clustering.json", counts | figures)
-    write_pseudo_labels(folder / "pseudo_labels.csv", files, labels)
-
-
-def kept_eps(start: Path) -> float | None:
-    """eps of the first round, which travels beside the peers; None when this is the first."""
-    path = start / "eps.json"
-    return float(read_json(path)["eps"]) if path.exists() else None
+    write_pseudo_labels(folder / "pseudo_labels.csv", files, PseudoLabels(labels))
 
 
 def by_density(

@@ -1,74 +1,67 @@
 """Test the teachers of a round on the target's query and gallery, and its pseudo labels against the true identities.
 
-This is the only stage that reads the target's identities; nothing that it writes is read by a stage that trains.
+Reads models/<round>, the target's test images and, but for r00, data/rounds/<round>; writes metrics/rounds/<round>.json
+and data/retrieval/<round>/: each query's nearest gallery images and, with `keep_features: all`, the features. Besides
+the report this is the only stage that reads the target's identities; nothing that it writes is read by a stage that
+trains. Example: python -m stages.evaluate --round r01; r00 is direct transfer, before any adaptation.
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params
-from mutual.base.store import read_array, read_json, write_json
+from mutual.base.store import folder_beside, read_array, read_json, write_json
 from mutual.clusters.pseudo_labels import read_pseudo_labels
 from mutual.clusters.quality import label_quality
+from mutual.evaluation.accuracy import accuracy
 from mutual.evaluation.features import extract
-from mutual.evaluation.ranking import Ranking, euclidean, rank_blocks
+from mutual.evaluation.ranking import euclidean, rank_blocks
+from mutual.evaluation.retrieval import KEPT, write_features, write_ranking
 from mutual.images.index import Index, read_index
 from mutual.machine.device import deterministic_device
-from mutual.networks.peers import forget_unlisted_peers, peer_path, read_network
-from mutual.networks.reid import ReidNetwork, inference
-
-TARGET = Path("data/packed/target")
-MODELS = Path("models")
-ROUNDS = Path("data/rounds")
-METRICS = Path("metrics/rounds")
+from mutual.networks.peers import peer_path, read_network
+from mutual.networks.reid import inference
+from stages.places import MODELS, PACKED, RESULTS, RETRIEVAL, ROUNDS
 
 
 def main() -> None:
-    """``--round r01``; r00 is direct transfer: the pre-trained networks, before any adaptation."""
-    parser = argparse.ArgumentParser(description="Test the teachers of a round on the target.")
+    """``--round r01``: its teachers, one by one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--round", required=True)
     name: str = parser.parse_args().round
-    params = read_params()
-    device = deterministic_device()
-    forget_unlisted_peers(MODELS / name, params.seeds)
-    build = partial(
-        ReidNetwork,
-        params.backbone,
-        stem_relu=params.stem_relu,
-        pooling=params.pooling,
-        dropout=params.dropout,
-        precision=params.precision,
-    )
-    query, gallery = read_index(TARGET / "query.csv"), read_index(TARGET / "gallery.csv")
-    images = [read_array(TARGET / "query.npy"), read_array(TARGET / "gallery.npy")]
+    params, device, target = read_params(), deterministic_device(), PACKED / "target"
+    index = {split: read_index(target / f"{split}.csv") for split in ("query", "gallery")}
+    images = {split: read_array(target / f"{split}.npy") for split in index}
+    query, gallery = index.values()
+    ids = query.pid, gallery.pid, query.camid, gallery.camid
     peers = {}
-    for seed in params.seeds:
-        teacher = inference(read_network(peer_path(MODELS / name, seed), "teacher", build).to(device))
-        q, g = [extract(teacher, split, device, f"{name}: peer {seed} on the test set") for split in images]
-        ids = query.pid, gallery.pid, query.camid, gallery.camid
-        found = rank_blocks(euclidean(q, g, device), *ids)
-        peers[str(seed)] = accuracy(found)
-        print(f"{name}: peer {seed}: mAP {found.mean_average_precision:.1%}, rank-1 {found.rank(1):.1%}")
-        if params.rerank:
-            from mutual.evaluation.reranking import reranked  # needs SciPy, which others do not wait for
+    with folder_beside(RETRIEVAL / name) as kept:
+        for seed in params.peers.seeds:
+            teacher = inference(read_network(peer_path(MODELS / name, seed), "teacher").to(device))
+            features = {
+                split: extract(teacher, packed, device, f"{name}: peer {seed} on the {split}")
+                for split, packed in images.items()
+            }
+            ranking, nearest = rank_blocks(euclidean(features["query"], features["gallery"], device), *ids, KEPT)
+            peers[str(seed)] = accuracy(ranking)
+            print(f"{name}: peer {seed}: mAP {ranking.mean_average_precision:.1%}, rank-1 {ranking.rank(1):.1%}")
+            write_ranking(kept, seed, ranking, nearest)
+            if params.evaluation.keep_features == "all":
+                write_features(kept, seed, features)
+            if params.evaluation.rerank:
+                from mutual.evaluation.reranking import reranked  # needs SciPy, which others do not wait for
 
-            found = rank_blocks(reranked(q, g, device), *ids)
-            peers[str(seed)] |= {"rerank_mAP": found.mean_average_precision, "rerank_rank1": found.rank(1)}
-    labels = {} if name == FIRST_ROUND else diagnosis(ROUNDS / name, read_index(TARGET / "train.csv"))
-    write_json(METRICS / f"{name}.json", {"peers": peers, "pseudo_labels": labels})
-
-
-def accuracy(found: Ranking) -> dict[str, float]:
-    """mAP and CMC at ranks 1, 5 and 10, all 0 .. 1."""
-    return {"mAP": found.mean_average_precision, **{f"rank{k}": found.rank(k) for k in (1, 5, 10)}}
+                again, _ = rank_blocks(reranked(features["query"], features["gallery"], device), *ids)
+                peers[str(seed)] |= {"rerank_mAP": again.mean_average_precision, "rerank_rank1": again.rank(1)}
+        labels = {} if name == FIRST_ROUND else diagnosis(ROUNDS / name, read_index(target / "train.csv"))
+        write_json(RESULTS / f"{name}.json", {"peers": peers, "pseudo_labels": labels})
 
 
 def diagnosis(folder: Path, train: Index) -> dict[str, Any]:
     """Number of clusters, share of outliers, and agreement of the round's pseudo labels with the true identities."""
-    labels = read_pseudo_labels(folder / "pseudo_labels.csv", train.file)
+    labels = read_pseudo_labels(folder / "pseudo_labels.csv", train.file).classes
     clusters: int = read_json(folder / "clustering.json")["clusters"]
     return {"clusters": clusters, "outliers": float((labels < 0).mean()), **label_quality(train.pid, labels)}
 

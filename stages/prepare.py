@@ -23,9 +23,9 @@ def main() -> None:
     packed = PACKED / parser.parse_args().set
     params = read_params()
     if packed.name == "source":
-        name, layout, root = params.source_name, params.source_layout, Path(params.source_root)
+        name, layout, root = params.source.name, params.source.layout, Path(params.source.root)
     else:
-        name, layout, root = params.target_name, params.target_layout, Path(params.target_root)
+        name, layout, root = params.target.name, params.target.layout, Path(params.target.root)
 
     splits = read_dataset(root, layout)
     unmatched = check_matches(splits["query"], splits["gallery"])
@@ -39,7 +39,15 @@ def main() -> None:
     with folder_beside(packed) as folder:
         for split, index in splits.items():
             label = f"{name} {split}"
-            pack(root, index.file, folder / f"{split}.npy", params.image_height, params.image_width, cpus(), label)
+            pack(
+                root,
+                index.file,
+                folder / f"{split}.npy",
+                params.size.image_height,
+                params.size.image_width,
+                cpus(),
+                label,
+            )
             write_index(folder / f"{split}.csv", index)
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     results = {name: read_json(ROUNDS / f"{name}.json") for name in [FIRST_ROUND, *rounds]}
     figures, curves = summary(results), round_table(results)
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
-    table = results_table(f"{params.source_name} to {params.target_name}", results)
+    table = results_table(f"{params.source.name} to {params.target.name}", results)
     write_json(METRICS / "summary.json", figures)
     write_text(METRICS / "results.md", table)
     write_text(METRICS / "rounds.csv", curves)

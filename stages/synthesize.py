@@ -21,19 +21,19 @@ MOST_WORKERS = 8  # more of them take longer to start than they save
 def main() -> None:
     """Both sets whole or not at all, then the sheet."""
     params = read_params()
-    seed, source, target = params.demo_seed, summer(), winter()
+    seed, source, target = params.drawing.demo_seed, summer(), winter()
     # the source's query and gallery only choose its checkpoint: half as many people do
     source_sizes = Sizes(
-        params.demo_source_pids,
-        params.demo_images_per_source_pid,
-        max(2, params.demo_test_pids // 2),
-        params.demo_images_per_test_pid,
+        params.drawing.demo_source_pids,
+        params.drawing.demo_images_per_source_pid,
+        max(2, params.drawing.demo_test_pids // 2),
+        params.drawing.demo_images_per_test_pid,
     )
     target_sizes = Sizes(
-        params.demo_target_pids,
-        params.demo_images_per_target_pid,
-        params.demo_test_pids,
-        params.demo_images_per_test_pid,
+        params.drawing.demo_target_pids,
+        params.drawing.demo_images_per_target_pid,
+        params.drawing.demo_test_pids,
+        params.drawing.demo_images_per_test_pid,
     )
     source_shots = planned_set(seed, source, source_sizes, duke_name, uneven=False, extras=False)
     target_shots = planned_set(seed, target, target_sizes, market_name, uneven=True, extras=True)

@@ -216,12 +216,14 @@ def training_views() -> Timed:
 def iteration(precision: str) -> Timed:
     """Iterations of MMT with two ResNet-50 and their teachers, a batch of 16 images of 256 x 128 each, 500 clusters."""
     import torch
+    from torch.optim import Adam
 
-    from mutual.learning.adam import Adam
-    from mutual.learning.adaptation import for_training, shares_of_lr, step
-    from mutual.learning.teacher import update_teacher
+    from mutual.learning.adaptation import Round, for_training, shares_of_lr, step
+    from mutual.learning.batches import Batch
     from mutual.machine.device import deterministic_device
     from mutual.networks.reid import ReidNetwork
+    from mutual.refineries.contract import Targets
+    from mutual.refineries.mmt import MutualMeanTeaching
 
     device = deterministic_device()
     torch.manual_seed(0)
@@ -229,15 +231,15 @@ def iteration(precision: str) -> Timed:
     students, teachers = (
         [for_training(ReidNetwork("resnet50", 1, precision=precision), classes) for _ in range(2)] for _ in range(2)
     )
-    optimizer = Adam(shares_of_lr(students, 1.0), 3.5e-4, 5e-4)
+    optimizer = Adam(shares_of_lr(students, 3.5e-4, 1.0), weight_decay=5e-4, fused=True)
     views = [torch.randn(BATCH, HEIGHT, WIDTH, 3, device=device).permute(0, 3, 1, 2) for _ in range(2)]
-    targets = torch.arange(BATCH // 4, device=device).repeat_interleave(4)
-    advance = partial(step, soft_ce_weight=0.5, soft_tri_weight=0.8, label_smoothing=0.1)
+    rows = torch.arange(BATCH, device=device)
+    batch = Batch(rows, Targets(rows // 4), views)
+    mmt = MutualMeanTeaching(alpha=0.999, soft_ce_weight=0.5, soft_tri_weight=0.8, label_smoothing=0.1)
+    within = Round(1, 12, 0, 500, 0.1)
     for i in range(12):
         start = time.perf_counter()
-        float(advance(students, teachers, views, targets, optimizer)[0])
-        for teacher, student in zip(teachers, students, strict=True):
-            update_teacher(teacher, student, i, 0.999)
+        float(step(mmt, students, teachers, batch, None, optimizer, i, within)[0])
         if i > 1:  # the first ones choose algorithms and fetch memory
             yield time.perf_counter() - start, f"ResNet-50; {BATCH} images; on the {device.type}"
 
@@ -369,10 +371,12 @@ def ranking_msmt17() -> Timed:
 
     device = deterministic_device()
     features = drawn_features(11659 + 82161)
-    query, gallery, who = features[:11659], features[11659:], ids(11659, 82161, 3060, 15)
+    query, gallery = features[:11659], features[11659:]
+    query_pids, gallery_pids, query_camids, gallery_camids = ids(11659, 82161, 3060, 15)
     held = held_mib()
     start = time.perf_counter()
-    rank_blocks(euclidean(query, gallery, device), *who)
+    blocks = euclidean(query, gallery, device)
+    rank_blocks(blocks, query_pids, gallery_pids, query_camids, gallery_camids)
     seconds = time.perf_counter() - start
     yield seconds, f"with the distances; {held:.0f} MiB are features; {peak_mib() - held:.0f} MiB above"
 

@@ -190,8 +190,8 @@ class Evaluation(View):
 class Params(BaseModel):
     """Every choice of the experiment; params.yaml explains each key above its line.
 
-    The file is flat, so that ``-S alpha=0.999`` works; here its keys stand together by use. A key of the file belongs to
-    the one view that has a field of its name, ``source_…`` and ``target_…`` to the two data sets.
+    The file is flat, so that ``-S alpha=0.999`` works; here its keys stand together by use. A key of the file
+    belongs to the one view that has a field of its name, ``source_…`` and ``target_…`` to the two data sets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,7 +1,8 @@
-"""The pseudo labels of a round: one cluster for each target training image, -1 for an outlier."""
+"""The pseudo labels of a round: a cluster for each target training image, and more where a method gives it."""
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,31 +11,107 @@ from mutual.base.errors import InputError
 from mutual.base.store import existing, written_beside
 
 COLUMNS = ["file", "cluster"]
+MORE = ["weight", "kept", "soft"]  # optional, in this order
 
 
-def write_pseudo_labels(path: Path, files: Sequence[str], labels: np.ndarray) -> None:
-    """Write ``file,cluster`` lines; ``labels`` is (N,) int64."""
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Row i belongs to image i of the target's training set."""
+
+    classes: np.ndarray  # (N,) int64, 0 .. C - 1; -1: an outlier, which is not trained on
+    weights: np.ndarray | None = None  # (N,) float32, at least 0: how much the image counts
+    kept: np.ndarray | None = None  # (N,) bool: the mask of those that are trained on
+    soft: np.ndarray | None = None  # (N, C) float32, 0 .. 1, rows sum to 1: what the label is believed to be
+
+    @property
+    def trained(self) -> np.ndarray:
+        """(N,) bool: inliers that the mask keeps."""
+        inlier = self.classes >= 0
+        return inlier if self.kept is None else inlier & self.kept
+
+    def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Classes, weights and soft labels of (B,) rows."""
+        weights, soft = (None if each is None else each[rows] for each in (self.weights, self.soft))
+        return self.classes[rows], weights, soft
+
+
+def write_pseudo_labels(path: Path, files: Sequence[str], labels: PseudoLabels) -> None:
+    """Write ``file,cluster`` lines, with ``weight``, ``kept`` (0 or 1) and ``soft`` where the labels have them.
+
+    A soft label is ``class:share`` for each class with a share, such as ``3:0.75 12:0.25``.
+    """
+    columns: dict[str, Sequence[object]] = {"file": files, "cluster": labels.classes.tolist()}
+    if labels.weights is not None:
+        columns["weight"] = [f"{value:.9g}" for value in labels.weights.tolist()]
+    if labels.kept is not None:
+        columns["kept"] = labels.kept.astype(int).tolist()
+    if labels.soft is not None:
+        columns["soft"] = [" ".join(f"{c}:{row[c]:.9g}" for c in np.flatnonzero(row)) for row in labels.soft]
     # surrogateescape: a file name need not be valid UTF-8
     with (
         written_beside(path) as temporary,
         open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(zip(files, labels.tolist(), strict=True))
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
 
 
-def read_pseudo_labels(path: Path, files: Sequence[str]) -> np.ndarray:
-    """Pseudo labels (N,) int64 of ``files``, which must be the images that were clustered, in the same order."""
-    with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = list(csv.reader(file))
+def read_pseudo_labels(path: Path, files: Sequence[str]) -> PseudoLabels:
+    """The pseudo labels of ``files``, which must be the images that were clustered, in the same order.
+
+    Raises :class:`InputError` for another table, and for values that are out of range.
+    """
+    wanted = f"{path}: expected {','.join(COLUMNS)} of the {len(files)} target training images, in order"
     try:
-        labels = np.array([int(cluster) for _, cluster in rows[1:]], np.int64)
-    except ValueError:
-        labels = None
-    if labels is None or rows[:1] != [COLUMNS] or [row[0] for row in rows[1:]] != list(files):
-        raise InputError(f"{path}: expected {','.join(COLUMNS)} of the {len(files)} target training images, in order")
-    return labels
+        with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
+            header, *rows = csv.reader(file)
+        table = dict(zip(header, zip(*rows, strict=True), strict=True))
+    except (ValueError, csv.Error):
+        raise InputError(wanted) from None
+    if header[:2] != COLUMNS or [*table] != [*COLUMNS, *(c for c in MORE if c in table)]:
+        raise InputError(f"{wanted}, then perhaps {','.join(MORE)}")
+    if list(table["file"]) != list(files):
+        raise InputError(wanted)
+    try:
+        classes = np.array([int(value) for value in table["cluster"]], np.int64)
+        if classes.min() < -1 or classes.max() >= len(files):
+            raise ValueError
+        return PseudoLabels(classes, _weights(table), _kept(table), _soft(table, int(classes.max()) + 1))
+    except (ValueError, OverflowError, IndexError):
+        ranges = f"cluster -1 .. {len(files) - 1}, weight at least 0, kept 0 or 1, soft class:share with a sum of 1"
+        raise InputError(f"{path}: expected {ranges}") from None
+
+
+def _weights(table: dict[str, tuple[str, ...]]) -> np.ndarray | None:
+    if "weight" not in table:
+        return None
+    weights = np.array(table["weight"], np.float32)
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError
+    return weights
+
+
+def _kept(table: dict[str, tuple[str, ...]]) -> np.ndarray | None:
+    if "kept" not in table:
+        return None
+    return np.array([("0", "1").index(value) for value in table["kept"]], bool)
+
+
+def _soft(table: dict[str, tuple[str, ...]], classes: int) -> np.ndarray | None:
+    if "soft" not in table:
+        return None
+    soft = np.zeros((len(table["soft"]), classes), np.float32)
+    for row, text in zip(soft, table["soft"], strict=True):
+        for part in text.split():
+            place, share = part.split(":")
+            if not 0 <= int(place) < classes:
+                raise ValueError
+            row[int(place)] = float(share)
+    sums = soft.sum(1, dtype=np.float64)
+    if not ((soft >= 0).all() and np.isclose(sums[sums > 0], 1, atol=1e-4).all()):
+        raise ValueError
+    return soft
 
 
 def cluster_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:

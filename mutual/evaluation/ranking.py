@@ -105,19 +105,66 @@ def euclidean(query: np.ndarray, gallery: np.ndarray, device: torch.device) -> I
         yield start, (2 - 2 * (block @ columns)).cpu().numpy()
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """The K gallery images nearest to each of the Q queries, nearest first, those of its own pid *and* camera left out.
+
+    Of equals the lower row comes first. Where there are fewer than K: row -1, distance infinity.
+    """
+
+    row: np.ndarray  # (Q, K) int32, of the gallery
+    distance: np.ndarray  # (Q, K) float32
+
+
 def rank_blocks(
     blocks: Iterator[tuple[int, np.ndarray]],
     query_pids: np.ndarray,
     gallery_pids: np.ndarray,
     query_camids: np.ndarray,
     gallery_camids: np.ndarray,
-) -> Ranking:
-    """Rank distances that come in blocks (first query, (b, G)), so that the (Q, G) matrix never exists."""
-    parts = []
+    kept: int = 0,
+) -> tuple[Ranking, Nearest]:
+    """Rank distances that come in blocks (first query, (b, G)), so that the (Q, G) matrix never exists.
+
+    Also the ``kept`` nearest of each query.
+    """
+    parts, nearest = [], []
+    ids = [np.asarray(each, np.int64) for each in (query_pids, gallery_pids, query_camids, gallery_camids)]
     for start, distmat in blocks:
         rows = slice(start, start + len(distmat))
-        parts.append(rank_distances(distmat, query_pids[rows], gallery_pids, query_camids[rows], gallery_camids))
-    return Ranking(
+        who = ids[0][rows], ids[1], ids[2][rows], ids[3]
+        parts.append(rank_distances(distmat, *who))
+        nearest.append(_nearest(np.asarray(distmat, np.float32), *who, kept))
+    ranking = Ranking(
         np.concatenate([part.average_precision for part in parts]),
         np.concatenate([part.first_match for part in parts]),
     )
+    return ranking, Nearest(np.concatenate([row for row, _ in nearest]), np.concatenate([d for _, d in nearest]))
+
+
+@njit(parallel=True, cache=True)
+def _nearest(
+    distmat: np.ndarray,
+    query_pids: np.ndarray,
+    gallery_pids: np.ndarray,
+    query_camids: np.ndarray,
+    gallery_camids: np.ndarray,
+    kept: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and distances of the ``kept`` nearest, by insertion: few of a row are nearer than all before them."""
+    queries, count = distmat.shape
+    row = np.full((queries, kept), -1, np.int32)
+    distance = np.full((queries, kept), np.inf, np.float32)
+    for q in prange(queries):
+        for g in range(count):
+            value = distmat[q, g]
+            if kept == 0 or not value < distance[q, kept - 1]:
+                continue
+            if gallery_pids[g] == query_pids[q] and gallery_camids[g] == query_camids[q]:
+                continue
+            place = kept - 1
+            while place > 0 and value < distance[q, place - 1]:
+                row[q, place], distance[q, place] = row[q, place - 1], distance[q, place - 1]
+                place -= 1
+            row[q, place], distance[q, place] = g, value
+    return row, distance

@@ -1,17 +1,34 @@
-"""One iteration of adaptation: what students and teachers are made of a round's start, and a step of all students."""
+"""One round of adaptation, whichever refinery learns: networks made ready, an optimiser's step, the loop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from mutual.base.errors import InputError
-from mutual.learning.adam import Adam
+from mutual.base.store import write_text
+from mutual.learning.batches import Batch
 from mutual.networks.norms import in_parts
 from mutual.networks.reid import ReidNetwork
-from mutual.refineries.losses import hard_losses, mutual_loss
+from mutual.refineries.contract import Output, Refinery, Step, Targets
+from mutual.refineries.losses import hard_losses
 
-TERMS = ("total", "hard_ce", "soft_ce", "hard_tri", "soft_tri", "source")
+
+@dataclass(frozen=True)
+class Round:
+    """What an iteration needs to know of its round."""
+
+    number: int
+    iterations: int
+    done: int  # iterations of adaptation before it
+    clusters: int  # classes of the target; those after them are the source's
+    label_smoothing: float  # of the losses on the source
+    source_weight: float = 0.0
 
 
 def for_training(network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: bool = False) -> ReidNetwork:
@@ -26,68 +43,103 @@ def for_training(network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: b
     return network.train().to(memory_format=torch.channels_last)
 
 
-def shares_of_lr(students: Sequence[ReidNetwork], backbone_share: float) -> list[tuple[list[nn.Parameter], float]]:
-    """The trained parameters of all students with their share of the learning rate, in as few groups as there are."""
+def shares_of_lr(students: Sequence[ReidNetwork], lr: float, backbone_share: float) -> list[dict[str, Any]]:
+    """The trained parameters of all students with their learning rate, in as few groups as there are rates."""
     groups: dict[float, list[nn.Parameter]] = {}
     for student in students:
         for name, parameter in student.named_parameters():
             if parameter.requires_grad:
                 share = backbone_share if name.startswith("backbone.") else 1.0
-                groups.setdefault(share, []).append(parameter)
-    return [(parameters, share) for share, parameters in groups.items()]
+                groups.setdefault(lr * share, []).append(parameter)
+    return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
+
+
+def terms_of(refinery: Refinery, source_weight: float) -> tuple[str, ...]:
+    """What an iteration reports: the total, the refinery's terms, and the source's loss where it takes part."""
+    return ("total", *refinery.terms, *(["source"] if source_weight > 0 else []))
 
 
 def step(
+    refinery: Refinery,
     students: Sequence[ReidNetwork],
     teachers: Sequence[ReidNetwork] | None,
-    views: Sequence[Tensor],
-    targets: Tensor,
-    optimizer: Adam,
-    of_source: Tensor | None = None,
-    *,
-    clusters: int | None = None,
-    soft_ce_weight: float,
-    soft_tri_weight: float,
-    label_smoothing: float,
-    source_weight: float = 0.0,
+    batch: Batch,
+    source: Batch | None,
+    optimizer: Optimizer,
+    iteration: int,
+    within: Round,
 ) -> Tensor:
-    """One optimiser step of all students on ``views``, one (B, 3, H, W) batch for each peer, and (B,) ``targets``.
+    """One optimiser step of all students, and what the refinery does after it.
 
-    With ``of_source``, (S,) labels, the views are (B + S, 3, H, W), those of the source last, and the classes after the
-    ``clusters`` first are the source's. Returns the (6,) losses in the order of :data:`TERMS`, NaN for those that are
-    not computed.
+    With a ``source`` batch, both go through the networks together, and the hard losses of its part are added. Returns
+    the losses in the order of :func:`terms_of`, NaN for those that are not computed.
     """
+    views, count = batch.views, len(batch.rows)
+    if source is not None:
+        views = [torch.cat(both) for both in zip(views, source.views, strict=True)]
     outputs = [student(view) for student, view in zip(students, views, strict=True)]
     taught = None
     if teachers is not None:
         with torch.no_grad():
             taught = [teacher(view) for teacher, view in zip(teachers, views, strict=True)]
-    count = len(targets)
-    loss = mutual_loss(
-        [(pooled[:count], logits[:count, :clusters]) for pooled, logits in outputs],
-        taught and [(pooled[:count], logits[:count, :clusters]) for pooled, logits in taught],
-        targets,
-        soft_ce_weight=soft_ce_weight,
-        soft_tri_weight=soft_tri_weight,
-        label_smoothing=label_smoothing,
+    done = within.done + iteration
+    losses = dict(
+        refinery.loss(
+            Step(
+                within.number,
+                iteration,
+                within.iterations,
+                done,
+                batch.rows,
+                batch.targets,
+                [Output(pooled[:count], logits[:count, : within.clusters]) for pooled, logits in outputs],
+                taught and [Output(pooled[:count], logits[:count, : within.clusters]) for pooled, logits in taught],
+            )
+        )
     )
-    total, source = loss.total, None
-    if of_source is not None:
-        hard = [hard_losses(x[count:], y[count:, clusters:], of_source, label_smoothing) for x, y in outputs]
-        source = torch.stack([ce + tri for ce, tri in hard]).sum()
-        total = total + source_weight * source
+    if source is not None:
+        of_source = Targets(source.targets.labels)
+        smoothing = within.label_smoothing
+        hard = [hard_losses(x[count:], y[count:, within.clusters :], of_source, smoothing) for x, y in outputs]
+        losses["source"] = torch.stack([ce + tri for ce, tri in hard]).sum()
+        losses["total"] = losses["total"] + within.source_weight * losses["source"]
     optimizer.zero_grad()
-    total.backward()
+    losses["total"].backward()
     optimizer.step()
-    absent = total.new_tensor(torch.nan)
-    terms = (total, loss.hard_ce, loss.soft_ce, loss.hard_tri, loss.soft_tri, source)
-    return torch.stack([absent if term is None else term.detach() for term in terms])
+    refinery.after_step(students, teachers, done)
+    absent = losses["total"].new_tensor(torch.nan)
+    return torch.stack([losses.get(term, absent).detach() for term in terms_of(refinery, within.source_weight)])
+
+
+def adapt(
+    refinery: Refinery,
+    students: Sequence[ReidNetwork],
+    teachers: Sequence[ReidNetwork] | None,
+    batch_at: Callable[[int], Batch],
+    source_at: Callable[[int], Batch] | None,
+    optimizer: Optimizer,
+    within: Round,
+    dropout_seed: Callable[[int], int],
+) -> Iterator[Tensor]:
+    """The iterations of a round, each with its losses. Every random number is a function of the iteration."""
+    for iteration in range(within.iterations):
+        torch.manual_seed(dropout_seed(iteration))
+        source = source_at(iteration) if source_at is not None else None
+        yield step(refinery, students, teachers, batch_at(iteration), source, optimizer, iteration, within)
 
 
 def check_finite(history: Sequence[Tensor], name: str, lr: float) -> None:
-    """Raise :class:`InputError` when a total among the (6,) losses is not finite: such networks are not written."""
+    """Raise :class:`InputError` when a total, the first of the losses, is not finite: such networks are not written."""
     broken = torch.nonzero(~torch.isfinite(torch.stack([losses[0] for losses in history])))
     if len(broken):
         raise InputError(
             f"{name}: the loss is not finite from iteration {int(broken[0]) + 1}: expected a lower lr than {lr}"
         )
+
+
+def write_losses(path: Path, terms: Sequence[str], losses: np.ndarray, done: int) -> None:
+    """The (T, terms) losses, one line an iteration, counted over all rounds; losses not computed are left empty."""
+    lines = [",".join(["iteration", *terms])]
+    for i, row in enumerate(losses, start=done + 1):
+        lines.append(",".join([str(i), *("" if np.isnan(value) else f"{value:.6f}" for value in row)]))
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,6 +1,7 @@
 """Batches of P identities x K images, chosen across cameras."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
@@ -30,11 +31,13 @@ def identity_pass(pids: np.ndarray, camids: np.ndarray, instances: int, rng: np.
 
 
 def identity_batches(
-    pids: np.ndarray, camids: np.ndarray, batch_size: int, instances: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Endless batches: (batch_size,) row indices, cut from one pass after the other, each pass's remainder dropped.
+    pids: np.ndarray, camids: np.ndarray, batch_size: int, instances: int, stream: Callable[[int], np.random.Generator]
+) -> Callable[[int], np.ndarray]:
+    """The function iteration (from 0) -> (batch_size,) row indices, of which every value can be asked for alone.
 
-    ``pids`` and ``camids`` are (N,) integers. Raises :class:`InputError` when a pass is shorter than a batch.
+    Batches are cut from one pass after the other, each pass's remainder dropped; ``stream(n)`` draws pass n, whose
+    length is the same for all. ``pids`` and ``camids`` are (N,) integers. Raises :class:`InputError` when a pass is
+    shorter than a batch.
     """
     sizes = np.unique(pids, return_counts=True)[1]
     length = int(np.where(sizes > 1, instances, 1).sum())
@@ -43,20 +46,28 @@ def identity_batches(
             f"batch_size: {batch_size} images, {instances} of an identity, need {batch_size // instances} identities "
             f"of two images or more; there are {len(sizes)} identities, {int((sizes > 1).sum())} of them so"
         )
-    return _cut(pids, camids, batch_size, instances, rng)
+    return _cut(length // batch_size, batch_size, lambda number: identity_pass(pids, camids, instances, stream(number)))
 
 
-def _cut(
-    pids: np.ndarray, camids: np.ndarray, batch_size: int, instances: int, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    while True:
-        stream = identity_pass(pids, camids, instances, rng)
-        yield from stream[: len(stream) // batch_size * batch_size].reshape(-1, batch_size)
+def shuffled_batches(
+    count: int, batch_size: int, stream: Callable[[int], np.random.Generator]
+) -> Callable[[int], np.ndarray]:
+    """The function iteration -> (batch_size,) row indices below ``count``, in shuffled passes; a small set repeats."""
+    passes = -(-batch_size // count)
+
+    def shuffled(number: int) -> np.ndarray:
+        rng = stream(number)
+        return np.concatenate([rng.permutation(count) for _ in range(passes)])
+
+    return _cut(passes * count // batch_size, batch_size, shuffled)
 
 
-def shuffled_batches(count: int, batch_size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless batches of (batch_size,) row indices below ``count``, in shuffled passes; a small set repeats itself."""
-    while True:
-        passes = -(-batch_size // count)
-        stream = np.concatenate([rng.permutation(count) for _ in range(passes)])
-        yield from stream[: len(stream) // batch_size * batch_size].reshape(-1, batch_size)
+def _cut(batches: int, batch_size: int, one_pass: Callable[[int], np.ndarray]) -> Callable[[int], np.ndarray]:
+    """Batch after batch of the passes, ``batches`` of each."""
+    latest = lru_cache(maxsize=1)(one_pass)  # the next batch is mostly of the same pass
+
+    def rows(iteration: int) -> np.ndarray:
+        number, place = divmod(iteration, batches)
+        return latest(number)[place * batch_size : (place + 1) * batch_size]
+
+    return rows

@@ -1,9 +1,10 @@
-"""Networks on disk: a peer's student and teacher in one safetensors file."""
+"""A peer on disk: its student and teacher in one safetensors file, which says itself what network they are."""
 
-import re
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,11 +12,27 @@ from safetensors.torch import save
 
 from mutual.base.errors import InputError
 from mutual.base.store import existing, write_bytes
+from mutual.images.views import MEAN, STD
 from mutual.networks.norms import in_parts
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import class_count, load_state
 
 Role = Literal["student", "teacher"]
+KEY = "peer"  # the one entry of the metadata: the order of several is not deterministic
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What a peer's file says of itself."""
+
+    network: Mapping[str, Any]  # what builds it: see ReidNetwork.form
+    classes: int  # rows of its classifier
+    height: int  # of the images it was trained on, pixels
+    width: int
+    iterations: int = 0  # of adaptation that it has behind it
+    params: Mapping[str, Any] = field(default_factory=dict)  # by stage: the parameters that made it
+    mean: Sequence[float] = MEAN  # images are normalised with, RGB of values in 0 .. 1
+    std: Sequence[float] = STD
 
 
 def peer_path(folder: Path, seed: int) -> Path:
@@ -23,53 +40,90 @@ def peer_path(folder: Path, seed: int) -> Path:
     return folder / f"peer{seed}.safetensors"
 
 
-def forget_unlisted_peers(folder: Path, seeds: Sequence[int]) -> None:
-    """Delete peers of seeds that are not listed (any more): DVC would take them for part of the round.
-
-    They are outputs of the pipeline: listing the seed again brings them back from DVC's cache.
-    """
-    for path in sorted(folder.glob("peer*.safetensors")):
-        number = re.fullmatch(r"peer(\d+)\.safetensors", path.name)
-        if number and int(number[1]) not in seeds:
-            print(f"{path}: not one of seeds {list(seeds)}: removed from the workspace")
-            path.unlink()
-
-
-def write_peer(path: Path, student: ReidNetwork, teacher: ReidNetwork, iterations: int) -> None:
-    """Write ``student.*`` and ``teacher.*`` tensors; ``iterations`` of adaptation done so far go into the metadata."""
+def write_peer(path: Path, student: ReidNetwork, teacher: ReidNetwork, peer: Peer) -> None:
+    """Write ``student.*`` and ``teacher.*`` tensors, and what they are as JSON in the metadata."""
     tensors = {
         f"{role}.{name}": tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for role, network in (("student", student), ("teacher", teacher))
         for name, tensor in network.state_dict().items()
     }
-    # a single metadata entry: the order of several is not deterministic
-    write_bytes(path, save(tensors, metadata={"iterations": str(iterations)}))
+    write_bytes(path, save(tensors, metadata={KEY: json.dumps(asdict(peer), sort_keys=True)}))
 
 
-def read_iterations(path: Path) -> int:
-    """Iterations of adaptation that the peer in this file has behind it."""
+def read_peer(path: Path) -> Peer:
+    """What the file says of itself. Raises :class:`InputError` where it is damaged or says too little."""
     with _opened(path) as file:
-        iterations = (file.metadata() or {}).get("iterations", "")
-    if not iterations.isdecimal():
-        raise InputError(f"{path}: expected the number of `iterations` in the metadata")
-    return int(iterations)
+        text = (file.metadata() or {}).get(KEY)
+    expected = f"{path}: expected what network it is in the metadata"
+    if text is None:
+        raise InputError(f"{expected}; files of version 0.3 and before have none: make them anew")
+    try:
+        peer = Peer(**json.loads(text))
+    except (TypeError, ValueError, RecursionError):
+        raise InputError(expected) from None
+    numbers = (peer.classes, peer.height, peer.width, peer.iterations)
+    if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(peer.network, dict):
+        raise InputError(expected)
+    return peer
 
 
-def read_network(path: Path, role: Role, build: Callable[[int], ReidNetwork]) -> ReidNetwork:
-    """One network of a peer's file, on the CPU, in training mode; ``build`` makes it from the number of classes.
+def read_network(path: Path, role: Role, **changes: Any) -> ReidNetwork:
+    """One network of a peer's file, on the CPU, in training mode; ``changes`` of its form, such as another dropout.
 
-    Raises :class:`InputError` when the file is missing, damaged or holds another network than ``build`` makes.
+    Raises :class:`InputError` when the file is missing, damaged, or does not hold the network that it says.
     """
+    peer = read_peer(path)
     with _opened(path) as file:
         names = list(file.keys())
         state = {name.removeprefix(f"{role}."): file.get_tensor(name) for name in names if name.startswith(f"{role}.")}
     if "classifier.weight" not in state:
         raise InputError(f"{path}: holds no {role}")
-    network = build(class_count(state))
+    try:
+        network = ReidNetwork(**{**peer.network, **changes}, classes=class_count(state))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected a network that can be built: {error}") from None
     if any(".source." in name for name in state):
         in_parts(network, 1, domains=True)
-    load_state(network, state, f"{path}: {role} of another network than params.yaml describes")
+    load_state(network, state, f"{path}: {role} of another network than the file says")
     return network
+
+
+def adopted(path: Path, form: Mapping[str, Any]) -> tuple[ReidNetwork, Peer]:
+    """The teacher of a file, to be adapted in place of a network pre-trained here, and what it is from now on.
+
+    Dropout and precision are those of ``form``; its other entries must be the file's. Raises :class:`InputError`.
+    """
+    if not path.is_file():
+        raise InputError(f"pretrained: {path}: not found, expected a peer's file")
+    peer = read_peer(path)
+    for key in ("backbone", "stem_relu", "pooling"):
+        if peer.network.get(key) != form[key]:
+            told = f"{key} {form[key]} in params.yaml, {peer.network.get(key)} in the file"
+            raise InputError(f"pretrained: {path}: another network than params.yaml describes: {told}")
+    network = read_network(path, "teacher", dropout=form["dropout"], precision=form["precision"])
+    return network, replace(peer, network=dict(form), iterations=0)
+
+
+def continued(path: Path, classes: int, size: Sequence[int], iterations: int, params: Mapping[str, Any]) -> Peer:
+    """What the peer of this file is after a round of ``iterations`` with these parameters, on images of this size."""
+    before = read_peer(path)
+    return replace(
+        before,
+        classes=classes,
+        height=size[0],
+        width=size[1],
+        iterations=before.iterations + iterations,
+        params={**before.params, "adaptation": dict(params)},
+    )
+
+
+def iterations_of(paths: Sequence[Path]) -> int:
+    """Iterations of adaptation that all these peers have behind them."""
+    done = [read_peer(path).iterations for path in paths]
+    for path, iterations in zip(paths, done, strict=True):
+        if iterations != done[0]:
+            raise InputError(f"{path}: {iterations} iterations done, expected {done[0]} as {paths[0].name} has")
+    return done[0]
 
 
 def _opened(path: Path) -> safe_open:

@@ -1,6 +1,7 @@
 """The re-identification network: backbone, global pooling, batch-norm neck, bias-free classifier."""
 
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,14 @@ class ReidNetwork(nn.Module):
         precision: str = "fp32",
     ) -> None:
         super().__init__()
+        # what a file says of the network, so that it can be built again
+        self.form: dict[str, Any] = {
+            "backbone": backbone,
+            "stem_relu": stem_relu,
+            "pooling": pooling,
+            "dropout": dropout,
+            "precision": precision,
+        }
         self.precision = precision
         self.backbone = backbone_named(backbone, stem_relu)
         self.pooling = GeneralisedMean() if pooling == "gem" else None

@@ -1,0 +1,47 @@
+"""What a round hands to the next beside its peers: eps of DBSCAN, and the refinery's state. One file, one door."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mutual.base.errors import InputError
+from mutual.base.store import write_bytes
+
+NAME = "handover.safetensors"
+KEY = "handover"
+
+
+@dataclass(frozen=True)
+class Handover:
+    """The pre-trained peers come without: then there is nothing yet."""
+
+    eps: float | None = None  # of DBSCAN in the first round, kept by all others
+    state: Mapping[str, Tensor] = field(default_factory=dict)  # of the refinery
+
+
+def write_handover(folder: Path, handover: Handover) -> None:
+    """Write it beside the round's peers."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in handover.state.items()}
+    write_bytes(folder / NAME, save(tensors, metadata={KEY: json.dumps({"eps": handover.eps})}))
+
+
+def read_handover(folder: Path) -> Handover:
+    """What the round with this folder of models hands on. Raises :class:`InputError` for a damaged file."""
+    path = folder / NAME
+    if not path.exists():
+        return Handover()
+    expected = f"{path}: expected a whole safetensors file with eps in its metadata"
+    try:
+        with safe_open(path, framework="pt") as file:
+            state = {name: file.get_tensor(name) for name in list(file.keys())}
+            eps = json.loads((file.metadata() or {})[KEY])["eps"]
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        raise InputError(expected) from None
+    if eps is not None and not (isinstance(eps, float) and 0 < eps <= 2):
+        raise InputError(f"{path}: expected an eps above 0 and at most 2, got {eps!r}"[:200])
+    return Handover(eps, state)

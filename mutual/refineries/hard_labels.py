@@ -1,0 +1,35 @@
+"""Hard pseudo labels alone: what most work on clustering and training does, and the paper's baseline with two networks.
+
+Two peers meet only where their features are averaged for the next clustering.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mutual.refineries.contract import Refinery, Step
+from mutual.refineries.losses import hard_losses
+
+
+class HardLabels(Refinery):
+    """Cross entropy and softmax-triplet loss of every student by itself."""
+
+    keys = ("label_smoothing",)
+    terms = ("hard_ce", "hard_tri")
+
+    def __init__(self, label_smoothing: float) -> None:
+        self.label_smoothing = label_smoothing
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """The sum over the peers."""
+        pairs = [hard_losses(*student, step.targets, self.label_smoothing) for student in step.students]
+        ce, tri = (torch.stack(terms).sum() for terms in zip(*pairs, strict=True))
+        return {"total": ce + tri, "hard_ce": ce, "hard_tri": tri}
+
+    @classmethod
+    def title(cls, params: Mapping[str, Any]) -> str:
+        """The number of networks tells the baselines apart."""
+        peers = len(params["seeds"])
+        return f"{ {1: 'one network', 2: 'two networks'}.get(peers, f'{peers} networks') }, hard labels"
