@@ -1,6 +1,9 @@
 """Settings for all tests."""
 
-import torch
+import os
 
-# the networks here are tiny: beside another busy process, threads that wait for each other are fifty times slower
-torch.set_num_threads(1)
+from mutual.machine.threads import settle
+
+# the networks here are tiny: unless the caller says otherwise, one thread is as fast
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+settle()  # before PyTorch and Numba load

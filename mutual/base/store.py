@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +26,8 @@ def written_beside(path: Path) -> Iterator[Path]:
         _name(error, temporary, path)
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a place that is read-only refuses this even where there is no such file
+            temporary.unlink()
 
 
 @contextmanager
@@ -35,8 +36,9 @@ def folder_beside(path: Path) -> Iterator[Path]:
     temporary, old = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
     for leftover in (temporary, old):  # of a run that was killed
         shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        temporary.mkdir()
         yield temporary
         if path.exists():
             path.rename(old)
@@ -51,8 +53,26 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 def _name(error: OSError, temporary: Path, path: Path) -> None:
     """The user knows the output by its name, not by the temporary one; a failed write does not name it at all."""
-    if error.filename is None or str(error.filename).startswith(str(temporary)):
+    if error.filename is None:
         error.filename = str(path)
+    elif str(error.filename).startswith(str(temporary)):
+        error.filename = str(path) + str(error.filename).removeprefix(str(temporary))
+
+
+def ask_room(path: Path, needed: int) -> None:
+    """Raise :class:`InputError` where the disk that ``path`` will lie on has no room for ``needed`` bytes more.
+
+    Neither the path nor its folders need exist. A user's quota is not seen.
+    """
+    place = path.absolute()
+    free = shutil.disk_usage(next(folder for folder in (place, *place.parents) if folder.exists())).free
+    if free < needed:
+        raise InputError(f"{path}: expected room for {_size(needed)} on its disk, which has {_size(free)} free")
+
+
+def _size(count: int) -> str:
+    """A number of bytes in GB, or in MB below one."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def write_bytes(path: Path, content: bytes) -> None:

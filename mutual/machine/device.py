@@ -3,12 +3,16 @@
 import ctypes
 import os
 import sys
+import warnings
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mutual.machine.threads import threads
+
 CPU = torch.device("cpu")
+COLUMNS_FOR_BFLOAT16 = 32
 
 # of glibc's mallopt: https://man7.org/linux/man-pages/man3/mallopt.3.html
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -16,11 +20,15 @@ KEPT_BYTES = (1 << 31) - 1
 
 
 def deterministic_device() -> torch.device:
-    """The first GPU, or the CPU where there is none; every later operation gives the same bytes each time.
+    """The first GPU, or the CPU where there is none, with a line that says which, and the number of threads.
 
-    On the CPU all operations used here are deterministic as they are; the switch would only cost seconds of imports.
+    Every later operation gives the same bytes each time. On the CPU all operations used here are deterministic as they
+    are; the switch would only cost seconds of imports.
     """
-    if not torch.cuda.is_available():
+    torch.set_num_threads(threads())  # as it is already, unless PyTorch was loaded before anybody settled the number
+    gpu = torch.cuda.is_available()
+    print(f"on the {torch.cuda.get_device_name() if gpu else 'cpu'}, {torch.get_num_threads()} thread(s)", flush=True)
+    if not gpu:
         _keep_memory()
         return CPU
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only so
@@ -33,6 +41,24 @@ def uploaded(array: np.ndarray, device: torch.device) -> Tensor:
     """The array as a tensor on the device; nobody waits for a GPU to fetch it."""
     tensor = torch.from_numpy(array)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+def wide_enough_for_bfloat16(images: Tensor) -> bool:
+    """Whether bfloat16 convolutions of the (B, 3, H, W) images, and their gradients, are sound on the images' device.
+
+    On a CPU they need 32 columns; that they are not computed so is said once. Where a feature map of one column comes
+    out of a 3 x 3 convolution of stride 2, oneDNN (3.13.3, of PyTorch 2.15) leaves parts unwritten, so that what lay in
+    freed memory is the result: the map itself with AMX from at most 2 columns, the weights' gradient with any AVX-512
+    from 1 column. In ResNets both need images of at most 16 columns.
+    """
+    if images.device.type != "cpu" or images.shape[-1] >= COLUMNS_FOR_BFLOAT16:
+        return True
+    warnings.warn(
+        f"precision: images of {images.shape[-1]} columns are computed in fp32: on a CPU bf16 is sound from "
+        f"{COLUMNS_FOR_BFLOAT16} columns",
+        stacklevel=2,
+    )
+    return False
 
 
 def _keep_memory() -> None:

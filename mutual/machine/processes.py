@@ -1,45 +1,70 @@
 """Tasks spread over processes: the results come in the tasks' order, however many processes there are."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from typing import TypeVar
 
 from mutual.base.errors import InputError
+from mutual.machine.threads import one_thread_each, threads
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+WITHOUT = "OMP_NUM_THREADS=1 does without"
+
 
 def cpus() -> int:
-    """How many processors this process may use."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(count, 61)  # Windows cannot wait for more processes
+    """How many processes work at a time: as many as there may be threads."""
+    return min(threads(), 61)  # Windows cannot wait for more processes
 
 
 def in_order(do: Callable[[Task], Result], tasks: Sequence[Task], workers: int, what: str) -> Iterator[Result]:
     """Yield ``do(task)`` for each task; with one worker or none, in this process.
 
     The first task in order that fails raises its error, whichever process is faster. Raises :class:`InputError` naming
-    ``what`` when a process was killed.
+    ``what`` when a process cannot start or is killed.
     """
     if workers <= 1:
         yield from map(do, tasks)
         return
     # spawn is the one way to start a process that every system has and that is safe beside threads
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
+    context = multiprocessing.get_context("spawn")
     try:
-        for future in [pool.submit(do, task) for task in tasks]:
+        started = context.Event()
+        pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(started,))
+    except OSError as error:  # locks are files in shared memory
+        raise _no_start(what, error.strerror, "is there room in /dev/shm?") from None
+    try:
+        for future in _submitted(pool, do, tasks, what):
             yield future.result()
     except BrokenProcessPool:
+        if not started.is_set():
+            raise _no_start(what, "it ended before its first task") from None
         raise InputError(f"{what}: a process was killed: out of memory?") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches every process of the terminal; the parent alone answers, the workers end with it."""
+def _submitted(
+    pool: ProcessPoolExecutor, do: Callable[[Task], Result], tasks: Sequence[Task], what: str
+) -> list[Future[Result]]:
+    """Hand over all tasks; it is then that the processes start."""
+    try:
+        with one_thread_each():
+            return [pool.submit(do, task) for task in tasks]
+    except OSError as error:
+        raise _no_start(what, error.strerror) from None
+
+
+def _no_start(what: str, *reasons: str | None) -> InputError:
+    return InputError(": ".join([f"{what}: a process for it cannot start", *filter(None, reasons), WITHOUT]))
+
+
+def _start(started: Event) -> None:
+    """In a worker: Ctrl-C reaches every process of the terminal; the parent alone answers, the workers end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    started.set()

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from mutual.machine.device import wide_enough_for_bfloat16
 from mutual.networks.backbones import backbone as backbone_named
 
 
@@ -31,7 +32,8 @@ class ReidNetwork(nn.Module):
     """Backbone -> pooled feature x (triplet losses) -> neck -> classifier (classification losses).
 
     ``pooling`` is "avg" or "gem". The neck is a BatchNorm1d whose bias stays 0; the classifier starts at N(0, 0.001).
-    ``precision`` "bf16" runs the backbone in bfloat16; the pooling and all that follows are float32 either way.
+    ``precision`` "bf16" runs the backbone in bfloat16; the pooling and all that follows are float32 either way. On a
+    CPU images of less than 32 columns are float32 throughout.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class ReidNetwork(nn.Module):
 
     def pool(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, D) pooled features."""
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        half = self.precision == "bf16" and wide_enough_for_bfloat16(images)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             feature_map = self.backbone(images)
-        if self.precision == "bf16":
+        if half:
             feature_map = feature_map.float()
         return feature_map.mean((2, 3)) if self.pooling is None else self.pooling(feature_map)
 
