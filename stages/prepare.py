@@ -1,6 +1,7 @@
 """Image folders -> packed uint8 arrays and their index: data/packed/<set>/{train,query,gallery}.{npy,csv}."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import numpy as np
 from mutual.base.errors import run
 from mutual.base.params import read_params
 from mutual.base.store import folder_beside
-from mutual.images.index import Index, check_counts, check_matches, identities, write_index
-from mutual.images.layouts import read_dataset
+from mutual.images.index import Index, check_counts, check_identities, check_matches, identities, write_index
+from mutual.images.layouts import image_folders, read_dataset
 from mutual.images.packing import pack
+from mutual.images.tracked import check_tracked
 from mutual.machine.processes import cpus
 
 PACKED = Path("data/packed")
@@ -23,24 +25,30 @@ def main() -> None:
     packed = PACKED / parser.parse_args().set
     params = read_params()
     if packed.name == "source":
-        name, layout, root = params.source_name, params.source_layout, Path(params.source_root)
+        name, layout, folder = params.source_name, params.source_layout, params.source_root
     else:
-        name, layout, root = params.target_name, params.target_layout, Path(params.target_root)
-
-    splits = read_dataset(root, layout)
-    unmatched = check_matches(splits["query"], splits["gallery"])
-    print(f"{packed.name}: {name} ({layout}, {root})\n{table(splits, layout)}", flush=True)
+        name, layout, folder = params.target_name, params.target_layout, params.target_root
+    root = Path(os.path.expanduser(folder))  # unlike expanduser() of a path this never raises
+    if "DVC_STAGE" in os.environ:  # run by hand, the stage reads what DVC would not see
+        check_tracked(root, image_folders(layout), f"{packed.name}_root")
+    splits, left_out = read_dataset(root, layout)
+    unmatched = check_matches(root, splits["query"], splits["gallery"])
+    alone = check_identities(root, splits["train"]) if packed.name == "source" else 0
+    print(f"{packed.name}: {name} ({layout}, {root})\n{table(splits, layout)}")
+    print("".join(f"left out of {line}\n" for line in left_out), end="", flush=True)
     for warning in check_counts(name, splits, layout):
         print(f"warning: {warning}", file=sys.stderr)
     if unmatched:
         without = "have no gallery image of the same pid in another camera and do not count in mAP"
         print(f"warning: {name}: {unmatched:,} of {len(splits['query']):,} queries {without}", file=sys.stderr)
+    if alone:
+        print(f"warning: {name}: {alone:,} ids of train have one image: no positives for a triplet", file=sys.stderr)
 
-    with folder_beside(packed) as folder:
+    with folder_beside(packed) as beside:
         for split, index in splits.items():
             label = f"{name} {split}"
-            pack(root, index.file, folder / f"{split}.npy", params.image_height, params.image_width, cpus(), label)
-            write_index(folder / f"{split}.csv", index)
+            pack(root, index.file, beside / f"{split}.npy", params.image_height, params.image_width, cpus(), label)
+            write_index(beside / f"{split}.csv", index)
 
 
 def table(splits: dict[str, Index], layout: str) -> str:
