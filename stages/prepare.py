@@ -31,23 +31,18 @@ def main() -> None:
     root = Path(os.path.expanduser(folder))  # unlike expanduser() of a path this never raises
     if "DVC_STAGE" in os.environ:  # run by hand, the stage reads what DVC would not see
         check_tracked(root, image_folders(layout), f"{packed.name}_root")
-    splits, left_out = read_dataset(root, layout)
-    unmatched = check_matches(root, splits["query"], splits["gallery"])
-    alone = check_identities(root, splits["train"]) if packed.name == "source" else 0
-    print(f"{packed.name}: {name} ({layout}, {root})\n{table(splits, layout)}")
-    print("".join(f"left out of {line}\n" for line in left_out), end="", flush=True)
-    for warning in check_counts(name, splits, layout):
+    splits, remarks = read_dataset(root, layout)
+    warnings = check_counts(name, splits, layout) + check_matches(root, splits["query"], splits["gallery"])
+    if packed.name == "source":  # of the target no pid is trained on
+        warnings += check_identities(root, splits["train"])
+    print(f"{packed.name}: {name} ({layout}, {root})", table(splits, layout), *remarks, sep="\n", flush=True)
+    for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if unmatched:
-        without = "have no gallery image of the same pid in another camera and do not count in mAP"
-        print(f"warning: {name}: {unmatched:,} of {len(splits['query']):,} queries {without}", file=sys.stderr)
-    if alone:
-        print(f"warning: {name}: {alone:,} ids of train have one image: no positives for a triplet", file=sys.stderr)
 
     with folder_beside(packed) as beside:
         for split, index in splits.items():
-            label = f"{name} {split}"
-            pack(root, index.file, beside / f"{split}.npy", params.image_height, params.image_width, cpus(), label)
+            size = params.image_height, params.image_width
+            pack(root, index.file, beside / f"{split}.npy", *size, cpus(), f"{name} {split}")
             write_index(beside / f"{split}.csv", index)
 
 

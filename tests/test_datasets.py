@@ -79,7 +79,7 @@ def test_market1501_drops_junk_and_keeps_distractors(tmp_path: Path) -> None:
     assert [(pid, camid) for _, pid, camid in rows(splits["gallery"])] == [(0, 1), (0, 6), (1, 3), (3, 2), (3, 5)]
     assert splits["train"].pid.dtype == splits["train"].camid.dtype == np.int64
     assert identities(splits["gallery"], "market1501") == (2, 2)
-    assert check_matches(tmp_path, splits["query"], splits["gallery"]) == 0
+    assert check_matches(tmp_path, splits["query"], splits["gallery"]) == []
 
 
 @pytest.mark.parametrize("folder", ["bounding_box_train", "query"])
@@ -265,7 +265,7 @@ def test_an_empty_split(tmp_path: Path) -> None:
     folders(tmp_path / "b", {**MARKET, "bounding_box_test": ["-1_c2s1_000301_02.jpg"]})
     (msmt17(tmp_path / "c") / "list_query.txt").write_text("\n")
     for root, layout, split in (("a", "market1501", "query"), ("b", "market1501", "gallery"), ("c", "msmt17", "query")):
-        with pytest.raises(InputError, match=f"no images for {split}: expected files named PID_.*\\.jpg, "):
+        with pytest.raises(InputError, match=f"no images for {split}: expected files named PID_"):
             read(tmp_path / root, layout)
 
 
@@ -276,9 +276,10 @@ def index(*pairs: tuple[int, int]) -> Index:
 
 def test_queries_without_a_match_are_counted() -> None:
     gallery = index((1, 1), (1, 2), (2, 1), (2, 1), (4, 3))
-    assert check_matches(Path("set"), index((1, 1), (1, 2), (4, 1)), gallery) == 0
+    assert check_matches(Path("set"), index((1, 1), (1, 2), (4, 1)), gallery) == []
     # pid 2 is seen by its own camera alone, pid 3 is not in the gallery
-    assert check_matches(Path("set"), index((1, 1), (2, 1), (2, 2), (3, 1)), gallery) == 2
+    (line,) = check_matches(Path("set"), index((1, 1), (2, 1), (2, 2), (3, 1)), gallery)
+    assert line.startswith("set: 2 of 4 queries have no gallery image of the same pid in another camera")
     with pytest.raises(
         InputError, match=r"^set: no query has a gallery image of the same pid in another camera, such as"
     ):
@@ -290,8 +291,9 @@ def test_queries_without_a_match_are_counted() -> None:
 
 
 def test_a_source_needs_identities_with_several_images() -> None:
-    assert check_identities(Path("set"), index((1, 1), (1, 1), (2, 1), (3, 1))) == 2
-    assert check_identities(Path("set"), index((1, 1), (1, 2), (2, 1), (2, 2))) == 0
+    (line,) = check_identities(Path("set"), index((1, 1), (1, 1), (2, 1), (3, 1)))
+    assert line.startswith("set: 2 of 3 ids of train have one image")
+    assert check_identities(Path("set"), index((1, 1), (1, 2), (2, 1), (2, 2))) == []
     with pytest.raises(InputError, match=r"^set: train has 3 images of 3 ids, but pre-training compares two images of"):
         check_identities(Path("set"), index((1, 1), (2, 1), (3, 1)))
     with pytest.raises(InputError, match=r"^set: train has 2 images of 1 ids, "):

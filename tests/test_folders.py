@@ -33,7 +33,7 @@ def test_every_image_at_any_depth_and_all_else_with_its_reason(tmp_path: Path) -
         "hidden": ["train/.DS_Store", "train/.ipynb_checkpoints/", "train/1/._1_c2.jpg"],
         "of no image format that is read here": ["train/1/photo.heic", "train/Thumbs.db", "train/jpg"],
     }
-    assert sentences({"hidden": ["a"], "odd": ["b", "c", "d"]}) == ["1 hidden (a)", "3 odd (b and 2 more)"]
+    assert sentences({"hidden": ["a"], "none": [], "odd": ["b", "c", "d"]}) == ["1 hidden (a)", "3 odd (b and 2 more)"]
 
 
 def test_links_are_followed_but_not_in_a_circle(tmp_path: Path) -> None:
@@ -53,15 +53,17 @@ def test_a_folder_a_person_is_read_and_what_is_left_out_is_said(tmp_path: Path) 
     for path in sorted((root / "bounding_box_train").glob("0002_*")):
         path.rename(path.parent / "0002" / path.name)
     touch(root / "query" / "Thumbs.db")
-    splits, left_out = read_dataset(root, "market1501")
+    splits, remarks = read_dataset(root, "market1501")
     assert splits["train"].file[:2] == [
         "bounding_box_train/0002/0002_c1s1_000451_03.jpg",
         "bounding_box_train/0002/0002_c2s1_000776_01.jpg",
     ]
     assert splits["train"].pid.tolist() == [2, 2, 7]
-    assert left_out == [
-        "query: 1 of no image format that is read here (query/Thumbs.db)",
-        "bounding_box_test: 1 junk, pid -1 (bounding_box_test/-1_c2s1_000301_02.jpg)",
+    assert remarks == [
+        "bounding_box_train: read with its sub-folders: 2 images there"
+        " (bounding_box_train/0002/0002_c1s1_000451_03.jpg and 1 more)",
+        "query: left out: 1 of no image format that is read here (query/Thumbs.db)",
+        "bounding_box_test: left out: 1 junk, pid -1 (bounding_box_test/-1_c2s1_000301_02.jpg)",
     ]
 
 
@@ -70,8 +72,8 @@ def test_images_that_no_list_names_are_counted(tmp_path: Path) -> None:
     for name in ("train/0000/0000_100_01_x.jpg", "train/0099.png", "test/.hidden"):
         touch(root / name)
     assert read_dataset(root, "msmt17")[1] == [
-        "train: 2 in no list (train/0000/0000_100_01_x.jpg and 1 more)",
-        "test: 1 hidden (test/.hidden)",
+        "train: left out: 2 in no list (train/0000/0000_100_01_x.jpg and 1 more)",
+        "test: left out: 1 hidden (test/.hidden)",
     ]
 
 

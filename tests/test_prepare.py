@@ -244,7 +244,7 @@ def test_the_stage_packs_three_splits(project: Path, capsys: pytest.CaptureFixtu
     assert rows.shape == (7, HEIGHT, WIDTH, 3)
     np.testing.assert_array_equal(rows[6], decode([f"raw/{gallery.file[6]}"], HEIGHT, WIDTH)[0])
     out, err = capsys.readouterr()
-    *lines, left_out = out.splitlines()
+    *lines, remark = out.splitlines()
     assert [line.split() for line in lines] == [
         ["target:", "station", "(market1501,", "raw)"],
         ["split", "images", "ids", "cameras", "distractors"],
@@ -252,7 +252,7 @@ def test_the_stage_packs_three_splits(project: Path, capsys: pytest.CaptureFixtu
         ["query", "2", "2", "1", "0"],
         ["gallery", "7", "2", "3", "1"],
     ]
-    assert left_out == "left out of bounding_box_test: 1 junk, pid -1 (bounding_box_test/-1_c1s1_000001_00.jpg)"
+    assert remark == "bounding_box_test: left out: 1 junk, pid -1 (bounding_box_test/-1_c1s1_000001_00.jpg)"
     assert err == ""
 
 
@@ -266,8 +266,7 @@ def test_deviations_and_unmatched_queries_are_warnings(project: Path, capsys: py
         "warning: market1501 train: published are 12,936 images of 751 ids, found 16 of 4",
         "warning: market1501 query: published are 3,368 images of 750 ids, found 2 of 2",
         "warning: market1501 gallery: published are 15,913 images of 750 ids, found 5 of 2",
-        "warning: market1501: 1 of 2 queries have no gallery image of the same pid in another camera"
-        " and do not count in mAP",
+        "warning: raw: 1 of 2 queries have no gallery image of the same pid in another camera and do not count in mAP",
     ]
 
 
@@ -300,7 +299,7 @@ def test_a_source_of_single_images_is_refused_and_a_few_are_a_warning(
     for path in train.glob("0002_c[234]*"):
         path.unlink()
     prepare.main()
-    assert capsys.readouterr().err == "warning: station: 1 ids of train have one image: no positives for a triplet\n"
+    assert capsys.readouterr().err == "warning: raw: 1 of 4 ids of train have one image: no positives for a triplet\n"
     for path in train.glob("*_c[234]*"):
         path.unlink()
     with pytest.raises(InputError, match=r"^raw: train has 4 images of 4 ids, but pre-training compares two images"):

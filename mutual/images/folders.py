@@ -77,8 +77,9 @@ def shown(path: str | Path) -> str:
 
 
 def sentences(left_out: dict[str, list[str]]) -> list[str]:
-    """``3 hidden (query/.DS_Store and 2 more)`` for each reason."""
+    """``3 hidden (query/.DS_Store and 2 more)`` for each reason that there is."""
     return [
         f"{len(files):,} {reason} ({shown(files[0])}{f' and {len(files) - 1:,} more' if len(files) > 1 else ''})"
         for reason, files in left_out.items()
+        if files
     ]

@@ -92,8 +92,8 @@ def identities(index: Index, layout: str) -> tuple[int, int]:
     return len(np.unique(index.pid[~distractor])), int(distractor.sum())
 
 
-def check_matches(where: Path, query: Index, gallery: Index) -> int:
-    """How many queries have no gallery image of the same pid in another camera: these do not count in mAP.
+def check_matches(where: Path, query: Index, gallery: Index) -> list[str]:
+    """A line when some queries have no gallery image of the same pid in another camera; none otherwise.
 
     Raises :class:`InputError` naming ``where``, the data set's folder, when no query has one, since nothing could be
     evaluated.
@@ -108,11 +108,12 @@ def check_matches(where: Path, query: Index, gallery: Index) -> int:
         way_out = "; where cameras are not known, give each image of a person its own" if len(seen) == 1 else ""
         every = f": all are of camera {seen[0]}" if len(seen) == 1 else f", such as {query.file[0]}"
         raise InputError(f"{where}: no query has a gallery image of the same pid in another camera{every}{way_out}")
-    return unmatched
+    without = "have no gallery image of the same pid in another camera and do not count in mAP"
+    return [f"{where}: {unmatched:,} of {len(query):,} queries {without}"] if unmatched else []
 
 
-def check_identities(where: Path, train: Index) -> int:
-    """How many identities of a labelled training set have a single image, which leaves the triplet loss no positive.
+def check_identities(where: Path, train: Index) -> list[str]:
+    """A line when identities of a labelled training set have a single image, which is no positive of another.
 
     Raises :class:`InputError` naming ``where``, the data set's folder, when all have, or when there is one identity.
     """
@@ -123,7 +124,12 @@ def check_identities(where: Path, train: Index) -> int:
             f"{where}: train has {found}, but pre-training compares two images of a person with another person's:"
             " expected two ids at least, and ids with several images"
         )
-    return int((images == 1).sum())
+    single = int((images == 1).sum())
+    return (
+        [f"{where}: {single:,} of {len(images):,} ids of train have one image: no positives for a triplet"]
+        if single
+        else []
+    )
 
 
 def check_counts(name: str, splits: dict[str, Index], layout: str) -> list[str]:
