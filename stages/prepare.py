@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mutual.base.errors import run
+from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
 from mutual.base.store import folder_beside
 from mutual.images.index import Index, check_counts, check_identities, check_matches, identities, write_index
 from mutual.images.layouts import image_folders, read_dataset
 from mutual.images.packing import pack
-from mutual.images.tracked import check_tracked
+from mutual.images.tracked import unseen
 from mutual.machine.processes import cpus
 
 PACKED = Path("data/packed")
@@ -29,14 +29,15 @@ def main() -> None:
     else:
         name, layout, folder = params.target_name, params.target_layout, params.target_root
     root = Path(os.path.expanduser(folder))  # unlike expanduser() of a path this never raises
-    if "DVC_STAGE" in os.environ:  # run by hand, the stage reads what DVC would not see
-        check_tracked(root, image_folders(layout), f"{packed.name}_root")
+    fault = next(unseen(Path(folder), image_folders(layout), f"{packed.name}_root"), None)
+    if fault and "DVC_STAGE" in os.environ:  # by hand, the stage reads it all the same
+        raise InputError(fault)
     splits, remarks = read_dataset(root, layout)
     warnings = check_counts(name, splits, layout) + check_matches(root, splits["query"], splits["gallery"])
     if packed.name == "source":  # of the target no pid is trained on
         warnings += check_identities(root, splits["train"])
     print(f"{packed.name}: {name} ({layout}, {root})", table(splits, layout), *remarks, sep="\n", flush=True)
-    for warning in warnings:
+    for warning in [fault, *warnings] if fault else warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
     with folder_beside(packed) as beside:
