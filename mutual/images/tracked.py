@@ -10,8 +10,8 @@ from mutual.images.folders import shown
 def unseen(root: Path, folders: Collection[str], key: str) -> Iterator[str]:
     """Yield a line for each thing of a data set that DVC cannot hash or does not look at.
 
-    ``root`` is as the parameter ``key`` has it, ``folders`` are those below it whose images are read. DVC follows a root
-    that is a link, links above it, and links to single files. It does not see
+    ``root`` is as the parameter ``key`` has it, ``folders`` are those below it whose images are read. DVC follows a
+    root that is a link, links above it, and links to single files. It does not see
 
     - a root with ``~``, which it does not expand;
     - a relative root outside the project, in the temporary copies of the project that experiments run in;
