@@ -1,20 +1,21 @@
 """Image folders -> packed uint8 arrays and their index: data/packed/<set>/{train,query,gallery}.{npy,csv}."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from mutual.base.errors import run
+from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
 from mutual.base.store import folder_beside
-from mutual.images.index import Index, check_counts, check_matches, identities, write_index
-from mutual.images.layouts import read_dataset
+from mutual.images.index import Index, check_counts, check_identities, check_matches, identities, write_index
+from mutual.images.layouts import image_folders, read_dataset
 from mutual.images.packing import pack
+from mutual.images.tracked import unseen
 from mutual.machine.processes import cpus
-
-PACKED = Path("data/packed")
+from stages.places import PACKED
 
 
 def main() -> None:
@@ -23,32 +24,26 @@ def main() -> None:
     packed = PACKED / parser.parse_args().set
     params = read_params()
     if packed.name == "source":
-        name, layout, root = params.source.name, params.source.layout, Path(params.source.root)
+        name, layout, folder = params.source.name, params.source.layout, params.source.root
     else:
-        name, layout, root = params.target.name, params.target.layout, Path(params.target.root)
-
-    splits = read_dataset(root, layout)
-    unmatched = check_matches(splits["query"], splits["gallery"])
-    print(f"{packed.name}: {name} ({layout}, {root})\n{table(splits, layout)}", flush=True)
-    for warning in check_counts(name, splits, layout):
+        name, layout, folder = params.target.name, params.target.layout, params.target.root
+    root = Path(os.path.expanduser(folder))  # unlike expanduser() of a path this never raises
+    fault = next(unseen(Path(folder), image_folders(layout), f"{packed.name}_root"), None)
+    if fault and "DVC_STAGE" in os.environ:  # by hand, the stage reads it all the same
+        raise InputError(fault)
+    splits, remarks = read_dataset(root, layout)
+    warnings = check_counts(name, splits, layout) + check_matches(root, splits["query"], splits["gallery"])
+    if packed.name == "source":  # of the target no pid is trained on
+        warnings += check_identities(root, splits["train"])
+    print(f"{packed.name}: {name} ({layout}, {root})", table(splits, layout), *remarks, sep="\n", flush=True)
+    for warning in [fault, *warnings] if fault else warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if unmatched:
-        without = "have no gallery image of the same pid in another camera and do not count in mAP"
-        print(f"warning: {name}: {unmatched:,} of {len(splits['query']):,} queries {without}", file=sys.stderr)
 
-    with folder_beside(packed) as folder:
+    with folder_beside(packed) as beside:
         for split, index in splits.items():
-            label = f"{name} {split}"
-            pack(
-                root,
-                index.file,
-                folder / f"{split}.npy",
-                params.size.image_height,
-                params.size.image_width,
-                cpus(),
-                label,
-            )
-            write_index(folder / f"{split}.csv", index)
+            size = params.size.image_height, params.size.image_width
+            pack(root, index.file, beside / f"{split}.npy", *size, cpus(), f"{name} {split}")
+            write_index(beside / f"{split}.csv", index)
 
 
 def table(splits: dict[str, Index], layout: str) -> str:

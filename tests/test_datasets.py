@@ -9,6 +9,7 @@ from mutual.base.errors import InputError
 from mutual.images.index import (
     Index,
     check_counts,
+    check_identities,
     check_matches,
     identities,
     read_cameras,
@@ -43,6 +44,10 @@ MSMT = {
 }
 
 
+def read(root: Path, layout: str) -> dict[str, Index]:
+    return read_dataset(root, layout)[0]
+
+
 def touch(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -68,13 +73,13 @@ def rows(index: Index) -> list[tuple[str, int, int]]:
 
 
 def test_market1501_drops_junk_and_keeps_distractors(tmp_path: Path) -> None:
-    splits = read_dataset(folders(tmp_path, MARKET), "market1501")
+    splits = read(folders(tmp_path, MARKET), "market1501")
     assert list(splits) == ["train", "query", "gallery"]
     assert rows(splits["query"]) == [("query/0001_c1s1_001051_00.jpg", 1, 1), ("query/0003_c2s3_064562_00.jpg", 3, 2)]
     assert [(pid, camid) for _, pid, camid in rows(splits["gallery"])] == [(0, 1), (0, 6), (1, 3), (3, 2), (3, 5)]
     assert splits["train"].pid.dtype == splits["train"].camid.dtype == np.int64
     assert identities(splits["gallery"], "market1501") == (2, 2)
-    assert check_matches(splits["query"], splits["gallery"]) == 0
+    assert check_matches(tmp_path, splits["query"], splits["gallery"]) == []
 
 
 @pytest.mark.parametrize("folder", ["bounding_box_train", "query"])
@@ -82,17 +87,17 @@ def test_a_distractor_outside_the_gallery_is_refused(tmp_path: Path, folder: str
     root = folders(tmp_path, MARKET)
     touch(root / folder / "0000_c3s1_000151_01.jpg")
     with pytest.raises(InputError, match=f"{folder}/0000_c3s1_000151_01.jpg: pid 0 is a distractor, expected in bound"):
-        read_dataset(root, "market1501")
+        read(root, "market1501")
 
 
 def test_dukemtmc(tmp_path: Path) -> None:
-    splits = read_dataset(folders(tmp_path, DUKE), "dukemtmc")
+    splits = read(folders(tmp_path, DUKE), "dukemtmc")
     assert [(pid, camid) for _, pid, camid in rows(splits["train"])] == [(1, 2), (1, 7), (5, 8)]
     assert rows(splits["gallery"])[1] == ("bounding_box_test/7139_c2_f0160815.jpg", 7139, 2)
 
 
 def test_msmt17_joins_train_and_val_and_has_an_ordinary_pid_0(tmp_path: Path) -> None:
-    splits = read_dataset(msmt17(tmp_path), "msmt17")
+    splits = read(msmt17(tmp_path), "msmt17")
     assert rows(splits["train"]) == [
         ("train/0000/0000_000_01_0303morning_0008_0.jpg", 0, 1),
         ("train/0000/0000_044_15_0303morning_0020_1.jpg", 0, 15),
@@ -102,21 +107,44 @@ def test_msmt17_joins_train_and_val_and_has_an_ordinary_pid_0(tmp_path: Path) ->
     assert identities(splits["gallery"], "msmt17") == (2, 0)
 
 
+def test_msmt17_in_its_second_version(tmp_path: Path) -> None:
+    expected = rows(read(msmt17(tmp_path), "msmt17")["query"])
+    for old, new in (("train", "mask_train_v2"), ("test", "mask_test_v2")):
+        (tmp_path / old).rename(tmp_path / new)
+    splits = read(tmp_path, "msmt17")
+    assert rows(splits["query"]) == [(f"mask_{file.replace('/', '_v2/', 1)}", *rest) for file, *rest in expected]
+    assert {file.partition("/")[0] for file in splits["train"].file} == {"mask_train_v2"}
+    (tmp_path / "train").mkdir()
+    with pytest.raises(InputError, match=r"expected one of the folders train and mask_train_v2, found both$"):
+        read(tmp_path, "msmt17")
+
+
+def test_msmt17_lists_with_backslashes(tmp_path: Path) -> None:
+    expected = rows(read(msmt17(tmp_path), "msmt17")["gallery"])
+    path = tmp_path / "list_gallery.txt"
+    path.write_text(path.read_text().replace("/", "\\"))
+    assert rows(read(tmp_path, "msmt17")["gallery"]) == expected
+
+
+@pytest.mark.parametrize("path", ["../train/0000/0000_000_01_x.jpg", "/0000/0000_000_01_x.jpg"])
+def test_a_list_does_not_lead_out_of_its_folder(tmp_path: Path, path: str) -> None:
+    (msmt17(tmp_path) / "list_query.txt").write_text(f"{path} 0\n")
+    with pytest.raises(InputError, match=r"list_query.txt: line 1: expected a path below test, got "):
+        read(tmp_path, "msmt17")
+
+
 def test_msmt17_lists_from_windows(tmp_path: Path) -> None:
-    expected = rows(read_dataset(msmt17(tmp_path), "msmt17")["query"])
+    expected = rows(read(msmt17(tmp_path), "msmt17")["query"])
     path = tmp_path / "list_query.txt"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n")
-    assert rows(read_dataset(tmp_path, "msmt17")["query"]) == expected
+    assert rows(read(tmp_path, "msmt17")["query"]) == expected
 
 
-def test_rows_are_in_byte_order_and_other_files_are_ignored(tmp_path: Path) -> None:
+def test_rows_are_in_byte_order(tmp_path: Path) -> None:
     folders(tmp_path, MARKET)
     for name in ("12_c3.jpg", "2_c1.PNG", "10_c2é.jpeg", "10_c2z.BMP", "10_c2Z.JPG"):
         touch(tmp_path / "bounding_box_train" / name)
-    for name in ("Thumbs.db", ".DS_Store", "._0002_c1s1_000451_03.jpg", "readme.txt"):
-        touch(tmp_path / "bounding_box_train" / name)
-    (tmp_path / "bounding_box_train" / "more.jpg").mkdir()
-    files = read_dataset(tmp_path, "market1501")["train"].file
+    files = read(tmp_path, "market1501")["train"].file
     assert [file.partition("/")[2] for file in files] == [
         *MARKET["bounding_box_train"],
         "10_c2Z.JPG",
@@ -131,7 +159,19 @@ def test_rows_are_in_byte_order_and_other_files_are_ignored(tmp_path: Path) -> N
     ("layout", "content", "name", "like"),
     [
         ("market1501", MARKET, "IMG_20240101.jpg", ""),
-        ("market1501", MARKET, "0002_cam1.png", ""),
+        (
+            "market1501",
+            MARKET,
+            "0002_cam1.png",
+            "; if cameras are not known, give each image of a person its own: 0002_c1_…, 0002_c2_…",
+        ),
+        ("market1501", MARKET, "c1_0002.png", ""),
+        (
+            "market1501",
+            MARKET,
+            "0002/7.png",
+            "; the folder's name is not read: rename the image, to 0002_c1_7.png for instance",
+        ),
         ("market1501", MARKET, "99999999999999999999_c1.jpg", ""),  # fits no int64
         ("dukemtmc", DUKE, "0002_c1s1_000451_03.jpg", "; market1501 has such names"),
     ],
@@ -141,7 +181,7 @@ def test_a_name_that_does_not_parse(
 ) -> None:
     touch(folders(tmp_path, content) / "query" / name)
     with pytest.raises(InputError) as caught:
-        read_dataset(tmp_path, layout)
+        read(tmp_path, layout)
     assert str(caught.value).startswith(f"{tmp_path / 'query' / name}: {layout} expects names PID_cCAMERA")
     assert str(caught.value).endswith(".jpg" + like)
 
@@ -150,25 +190,25 @@ def test_a_missing_root(tmp_path: Path) -> None:
     touch(tmp_path / "file")
     for root in (tmp_path / "nowhere", tmp_path / "file"):
         with pytest.raises(InputError, match=f"^{root}: not found: expected the folder of a data set"):
-            read_dataset(root, "market1501")
+            read(root, "market1501")
 
 
 def test_another_layout_is_recognised(tmp_path: Path) -> None:
     folders(tmp_path / "a", MARKET)
     msmt17(tmp_path / "b")
     with pytest.raises(
-        InputError, match=r"a/train: not found, but the layout msmt17 has it; this looks like market1501"
+        InputError, match=r"a/train: not found, but .* msmt17 has it \(or mask_train_v2\); this looks like market1501"
     ):
-        read_dataset(tmp_path / "a", "msmt17")
+        read(tmp_path / "a", "msmt17")
     with pytest.raises(InputError, match=r"bounding_box_train: not found, .* dukemtmc has it; this looks like msmt17"):
-        read_dataset(tmp_path / "b", "dukemtmc")
+        read(tmp_path / "b", "dukemtmc")
 
 
 def test_one_folder_too_high_or_too_low(tmp_path: Path) -> None:
     root = folders(tmp_path / "Market", MARKET)
     for wrong in (tmp_path, root / "query"):
         with pytest.raises(InputError, match=f"market1501 has it; try {root}$"):
-            read_dataset(wrong, "market1501")
+            read(wrong, "market1501")
 
 
 @pytest.mark.parametrize("missing", ["query", "bounding_box_test"])
@@ -176,20 +216,26 @@ def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path, missing: str) -
     folders(tmp_path, {name: files for name, files in DUKE.items() if name != missing})
     for _ in range(2):
         with pytest.raises(InputError, match=f"{missing}: not found, but the layout dukemtmc has it$"):
-            read_dataset(tmp_path, "dukemtmc")
+            read(tmp_path, "dukemtmc")
         touch(tmp_path / missing)
+
+
+def test_a_missing_folder_of_msmt17_has_two_names(tmp_path: Path) -> None:
+    (msmt17(tmp_path) / "test").rename(tmp_path / "tests")
+    with pytest.raises(InputError, match=r"test: not found, but the layout msmt17 has it \(or mask_test_v2\)$"):
+        read(tmp_path, "msmt17")
 
 
 def test_a_missing_list(tmp_path: Path) -> None:
     (msmt17(tmp_path) / "list_val.txt").unlink()
     with pytest.raises(InputError, match=r"list_val.txt: not found, but the layout msmt17 has it$"):
-        read_dataset(tmp_path, "msmt17")
+        read(tmp_path, "msmt17")
 
 
 def test_a_listed_image_that_is_missing(tmp_path: Path) -> None:
     (msmt17(tmp_path) / "test/0012/0012_002_05_0303noon_0042_3.jpg").unlink()
     with pytest.raises(InputError, match=r"test/0012/0012_002_05\S+.jpg: not found, but line 2 of list_gallery.txt"):
-        read_dataset(tmp_path, "msmt17")
+        read(tmp_path, "msmt17")
 
 
 @pytest.mark.parametrize(
@@ -199,19 +245,19 @@ def test_a_list_line_that_does_not_parse(tmp_path: Path, line: str) -> None:
     with (msmt17(tmp_path) / "list_train.txt").open("a") as file:
         file.write(f"{line}\n")
     with pytest.raises(InputError, match=r"list_train.txt: line 3: expected `path pid`"):
-        read_dataset(tmp_path, "msmt17")
+        read(tmp_path, "msmt17")
 
 
 def test_a_list_that_is_no_text(tmp_path: Path) -> None:
     (msmt17(tmp_path) / "list_train.txt").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(InputError, match=r"list_train.txt: expected a text file"):
-        read_dataset(tmp_path, "msmt17")
+        read(tmp_path, "msmt17")
 
 
 def test_an_image_listed_in_train_and_in_val(tmp_path: Path) -> None:
     (msmt17(tmp_path) / "list_val.txt").write_text(MSMT["list_train.txt"][0])
     with pytest.raises(InputError, match=r"train/0000/0000_000_01_0303morning_0008_0.jpg is listed twice"):
-        read_dataset(tmp_path, "msmt17")
+        read(tmp_path, "msmt17")
 
 
 def test_an_empty_split(tmp_path: Path) -> None:
@@ -220,7 +266,7 @@ def test_an_empty_split(tmp_path: Path) -> None:
     (msmt17(tmp_path / "c") / "list_query.txt").write_text("\n")
     for root, layout, split in (("a", "market1501", "query"), ("b", "market1501", "gallery"), ("c", "msmt17", "query")):
         with pytest.raises(InputError, match=f"no images for {split}: expected files named PID_"):
-            read_dataset(tmp_path / root, layout)
+            read(tmp_path / root, layout)
 
 
 def index(*pairs: tuple[int, int]) -> Index:
@@ -230,11 +276,28 @@ def index(*pairs: tuple[int, int]) -> Index:
 
 def test_queries_without_a_match_are_counted() -> None:
     gallery = index((1, 1), (1, 2), (2, 1), (2, 1), (4, 3))
-    assert check_matches(index((1, 1), (1, 2), (4, 1)), gallery) == 0
+    assert check_matches(Path("set"), index((1, 1), (1, 2), (4, 1)), gallery) == []
     # pid 2 is seen by its own camera alone, pid 3 is not in the gallery
-    assert check_matches(index((1, 1), (2, 1), (2, 2), (3, 1)), gallery) == 2
-    with pytest.raises(InputError, match="no query has a gallery image of the same pid in another camera"):
-        check_matches(index((2, 1), (3, 1)), gallery)
+    (line,) = check_matches(Path("set"), index((1, 1), (2, 1), (2, 2), (3, 1)), gallery)
+    assert line.startswith("set: 2 of 4 queries have no gallery image of the same pid in another camera")
+    with pytest.raises(
+        InputError, match=r"^set: no query has a gallery image of the same pid in another camera, such as"
+    ):
+        check_matches(Path("set"), index((2, 1), (3, 1)), gallery)
+    with pytest.raises(
+        InputError, match=r"in another camera: all are of camera 7; where cameras are not known, give ea"
+    ):
+        check_matches(Path("set"), index((2, 7), (3, 7)), index((2, 7), (3, 7)))
+
+
+def test_a_source_needs_identities_with_several_images() -> None:
+    (line,) = check_identities(Path("set"), index((1, 1), (1, 1), (2, 1), (3, 1)))
+    assert line.startswith("set: 2 of 3 ids of train have one image")
+    assert check_identities(Path("set"), index((1, 1), (1, 2), (2, 1), (2, 2))) == []
+    with pytest.raises(InputError, match=r"^set: train has 3 images of 3 ids, but pre-training compares two images of"):
+        check_identities(Path("set"), index((1, 1), (2, 1), (3, 1)))
+    with pytest.raises(InputError, match=r"^set: train has 2 images of 1 ids, "):
+        check_identities(Path("set"), index((1, 1), (1, 2)))
 
 
 def test_published_counts() -> None:

@@ -1,6 +1,7 @@
 """Packing decodes each image once, the same for any number of processes, and leaves nothing half-written."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -108,11 +109,6 @@ def test_every_kind_becomes_rgb(tmp_path: Path, name: str) -> None:
     assert np.abs(row.astype(int) - expected).mean() < tolerance
 
 
-def test_sixteen_bit_grey_keeps_its_high_byte(tmp_path: Path) -> None:
-    Image.fromarray(np.full((128, 64), 0x8123, np.uint16)).save(tmp_path / "deep.png")
-    assert np.unique(decode([str(tmp_path / "deep.png")], HEIGHT, WIDTH)).tolist() == [0x81]
-
-
 def test_an_image_that_lies_on_its_side_is_turned_upright(tmp_path: Path) -> None:
     # red above blue; orientation 6: the camera was turned, a viewer has to rotate by 90 degrees clockwise
     upright = np.zeros((128, 64, 3), np.uint8)
@@ -155,11 +151,23 @@ def test_a_broken_image_is_named(tmp_path: Path, kind: str) -> None:
 def test_an_image_that_is_gone_or_far_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"gone.jpg: cannot be read as an image: No such file"):
         decode([str(tmp_path / "gone.jpg")], HEIGHT, WIDTH)
-    save(picture(1), tmp_path / "bomb.png")
-    for limit in (picture(1).width * picture(1).height - 1, 100):  # PIL warns above the limit, and raises above twice
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        with pytest.raises(InputError, match=r"bomb.png: cannot be read as an image: .*exceeds limit"):
-            decode([str(tmp_path / "bomb.png")], HEIGHT, WIDTH)
+    save(picture(1, 128, 64), tmp_path / "whole.png")
+    monkeypatch.setattr(packing, "MAX_PIXELS", 128 * 64)
+    decode([str(tmp_path / "whole.png")], HEIGHT, WIDTH)
+    monkeypatch.setattr(packing, "MAX_PIXELS", 128 * 64 - 1)
+    with pytest.raises(
+        InputError, match=r"whole.png: cannot .*: 64 x 128 pixels are more than the 8,191 that are deco"
+    ):
+        decode([str(tmp_path / "whole.png")], HEIGHT, WIDTH)
+
+
+def test_pillows_own_limit_does_not_count_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(picture(1, 128, 64), tmp_path / "whole.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert decode([str(tmp_path / "whole.png")], HEIGHT, WIDTH).shape == (1, HEIGHT, WIDTH, 3)
+    with pytest.raises(InputError):
+        decode([str(tmp_path / "gone.png")], HEIGHT, WIDTH)
+    assert Image.MAX_IMAGE_PIXELS == 100
 
 
 # --- packing ---------------------------------------------------------------------------------------------------------
@@ -236,13 +244,15 @@ def test_the_stage_packs_three_splits(project: Path, capsys: pytest.CaptureFixtu
     assert rows.shape == (7, HEIGHT, WIDTH, 3)
     np.testing.assert_array_equal(rows[6], decode([f"raw/{gallery.file[6]}"], HEIGHT, WIDTH)[0])
     out, err = capsys.readouterr()
-    assert [line.split() for line in out.splitlines()] == [
+    *lines, remark = out.splitlines()
+    assert [line.split() for line in lines] == [
         ["target:", "station", "(market1501,", "raw)"],
         ["split", "images", "ids", "cameras", "distractors"],
         ["train", "16", "4", "4", "0"],
         ["query", "2", "2", "1", "0"],
         ["gallery", "7", "2", "3", "1"],
     ]
+    assert remark == "bounding_box_test: left out: 1 junk, pid -1 (bounding_box_test/-1_c1s1_000001_00.jpg)"
     assert err == ""
 
 
@@ -256,8 +266,7 @@ def test_deviations_and_unmatched_queries_are_warnings(project: Path, capsys: py
         "warning: market1501 train: published are 12,936 images of 751 ids, found 16 of 4",
         "warning: market1501 query: published are 3,368 images of 750 ids, found 2 of 2",
         "warning: market1501 gallery: published are 15,913 images of 750 ids, found 5 of 2",
-        "warning: market1501: 1 of 2 queries have no gallery image of the same pid in another camera"
-        " and do not count in mAP",
+        "warning: raw: 1 of 2 queries have no gallery image of the same pid in another camera and do not count in mAP",
     ]
 
 
@@ -271,6 +280,55 @@ def test_a_broken_image_ends_the_stage_in_one_line_and_keeps_the_old_output(proj
     assert line.startswith("error: raw/query/0011_c1s1_000001_00.jpg: cannot be read as an image: ")
     assert {path: path.read_bytes() for path in (project / "data").rglob("*.*") if path.is_file()} == before
     assert listing(project / "data" / "packed") == ["target", *sorted(f"target/{path.name}" for path in before)]
+
+
+def as_source(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The data set above as the source, to be read by ``prepare.main()``."""
+    params = (project / "params.yaml").read_text()
+    for key, value in (("name", "station"), ("layout", "market1501"), ("root", "raw")):
+        params = re.sub(f"^source_{key}: .*$", f"source_{key}: {value}", params, flags=re.MULTILINE)
+    (project / "params.yaml").write_text(params)
+    monkeypatch.setattr(sys, "argv", ["prepare", "--set", "source"])
+
+
+def test_a_source_of_single_images_is_refused_and_a_few_are_a_warning(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_source(project, monkeypatch)
+    train = project / "raw" / "bounding_box_train"
+    for path in train.glob("0002_c[234]*"):
+        path.unlink()
+    prepare.main()
+    assert capsys.readouterr().err == "warning: raw: 1 of 4 ids of train have one image: no positives for a triplet\n"
+    for path in train.glob("*_c[234]*"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"^raw: train has 4 images of 4 ids, but pre-training compares two images"):
+        prepare.main()
+    monkeypatch.setattr(sys, "argv", ["prepare", "--set", "target"])  # whose pids are never trained on
+    prepare.main()
+
+
+def test_a_tilde_is_the_home_folder(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(project))
+    monkeypatch.setenv("USERPROFILE", str(project))
+    params = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(params.replace("target_root: raw", "target_root: ~/raw"))
+    prepare.main()
+    assert len(read_index(project / "data/packed/target/train.csv")) == 16
+
+
+def test_what_dvc_does_not_see_is_refused_where_dvc_runs_the_stage(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "raw" / "query").rename(project / "elsewhere")
+    (project / "raw" / "query").symlink_to(project / "elsewhere")
+    prepare.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: raw/query: a linked folder, behind which DVC sees no change: let target_root name")
+    monkeypatch.setenv("DVC_STAGE", "prepare@target")
+    with pytest.raises(InputError) as caught:
+        prepare.main()
+    assert line == f"warning: {caught.value}"
 
 
 def test_a_full_disk_ends_the_stage_in_one_line_and_leaves_nothing(project: Path) -> None:

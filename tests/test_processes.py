@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +44,21 @@ def test_the_first_task_at_fault_is_named_whichever_fails_first(workers: int) ->
 def test_a_killed_process_is_reported() -> None:
     with pytest.raises(InputError, match=r"^photographs: a process was killed: out of memory"):
         list(in_order(die, [1], 2, "photographs"))
+
+
+def test_a_process_that_cannot_start_is_not_called_short_of_memory(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"  # what Python refuses to import in a worker
+    script.write_text("from mutual.machine.processes import in_order\nlist(in_order(abs, [1], 2, 'photographs'))\n")
+    result = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "photographs: a process for it cannot start" in result.stderr
+    assert "out of memory" not in result.stderr
 
 
 def test_there_is_a_processor() -> None:

@@ -151,7 +151,7 @@ def prepare(name: str) -> Timed:
         root = Path(folder) / "raw"
         fake_dataset(root, name)
         start = time.perf_counter()
-        splits = read_dataset(root, name)
+        splits, _ = read_dataset(root, name)
         deviations = check_counts(name, splits, name)
         for split, index in splits.items():
             pack(root, index.file, Path(folder) / f"{split}.npy", 64, 32, cpus(), f"{name} {split}")

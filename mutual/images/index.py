@@ -92,10 +92,11 @@ def identities(index: Index, layout: str) -> tuple[int, int]:
     return len(np.unique(index.pid[~distractor])), int(distractor.sum())
 
 
-def check_matches(query: Index, gallery: Index) -> int:
-    """How many queries have no gallery image of the same pid in another camera: these do not count in mAP.
+def check_matches(where: Path, query: Index, gallery: Index) -> list[str]:
+    """A line when some queries have no gallery image of the same pid in another camera; none otherwise.
 
-    Raises :class:`InputError` when no query has one, since nothing could be evaluated.
+    Raises :class:`InputError` naming ``where``, the data set's folder, when no query has one, since nothing could be
+    evaluated.
     """
     cameras: defaultdict[int, set[int]] = defaultdict(set)
     for pid, camid in zip(gallery.pid.tolist(), gallery.camid.tolist(), strict=True):
@@ -103,8 +104,32 @@ def check_matches(query: Index, gallery: Index) -> int:
     wanted = zip(query.pid.tolist(), query.camid.tolist(), strict=True)
     unmatched = sum(not cameras[pid] - {camid} for pid, camid in wanted)
     if unmatched == len(query):
-        raise InputError(f"{query.file[0]}: no query has a gallery image of the same pid in another camera")
-    return unmatched
+        seen = sorted({*query.camid.tolist(), *gallery.camid.tolist()})
+        way_out = "; where cameras are not known, give each image of a person its own" if len(seen) == 1 else ""
+        every = f": all are of camera {seen[0]}" if len(seen) == 1 else f", such as {query.file[0]}"
+        raise InputError(f"{where}: no query has a gallery image of the same pid in another camera{every}{way_out}")
+    without = "have no gallery image of the same pid in another camera and do not count in mAP"
+    return [f"{where}: {unmatched:,} of {len(query):,} queries {without}"] if unmatched else []
+
+
+def check_identities(where: Path, train: Index) -> list[str]:
+    """A line when identities of a labelled training set have a single image, which is no positive of another.
+
+    Raises :class:`InputError` naming ``where``, the data set's folder, when all have, or when there is one identity.
+    """
+    images = np.unique(train.pid, return_counts=True)[1]
+    if len(images) < 2 or images.max() < 2:
+        found = f"{len(train):,} images of {len(images):,} ids"
+        raise InputError(
+            f"{where}: train has {found}, but pre-training compares two images of a person with another person's:"
+            " expected two ids at least, and ids with several images"
+        )
+    single = int((images == 1).sum())
+    return (
+        [f"{where}: {single:,} of {len(images):,} ids of train have one image: no positives for a triplet"]
+        if single
+        else []
+    )
 
 
 def check_counts(name: str, splits: dict[str, Index], layout: str) -> list[str]:

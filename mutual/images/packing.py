@@ -2,7 +2,8 @@
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,12 @@ from tqdm import tqdm
 
 from mutual.base.errors import InputError
 from mutual.base.store import written_beside
+from mutual.images.depth import check_colours, is_deep, resized_to_8_bits
+from mutual.images.folders import formats, shown
 from mutual.machine.processes import in_order
 
+# 1 GiB as Pillow holds it, a second one while the image is turned or converted: above the 200 megapixels of telephones
+MAX_PIXELS = 2**28
 CHUNK = 64  # images that a process holds at a time: 6 MB at 256 x 128
 CHUNKS_WORTH_A_PROCESS = 8  # below, decoding is over sooner than a process has started
 
@@ -62,10 +67,19 @@ def decode(paths: Iterable[str], height: int, width: int) -> np.ndarray:
 
     Raises :class:`InputError` for the first that cannot be read.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _no_limit_of_pillow():
         warnings.simplefilter("ignore")  # odd metadata is of no interest
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         return np.stack([_decode_one(path, height, width) for path in paths])
+
+
+@contextmanager
+def _no_limit_of_pillow() -> Iterator[None]:
+    """Pillow warns above 89 megapixels, which cameras of today have; this module has a limit of its own."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
 def _decode_one(path: str, height: int, width: int) -> np.ndarray:
@@ -73,18 +87,25 @@ def _decode_one(path: str, height: int, width: int) -> np.ndarray:
     try:
         if not os.path.getsize(path):
             raise ValueError("the file is empty")
-        with Image.open(path) as image:
+        with Image.open(path, formats=formats()) as image:
+            _check_size(image)
+            stored = str(image.tile[0][3]) if image.tile else image.mode
             ImageOps.exif_transpose(image, in_place=True)
-            return np.asarray(_rgb(image).resize((width, height), Image.Resampling.BICUBIC))
+            if is_deep(image):
+                return resized_to_8_bits(image, (width, height))
+            check_colours(image, stored)
+            # an alpha channel is dropped as in the authors' code; RGB is not converted, which would copy it
+            rgb = image if image.mode == "RGB" else image.convert("RGB")
+            return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC))
     except UnidentifiedImageError:
         reason = "not an image in a known format"
     except Exception as error:  # what a broken file raises depends on the format and on where it is broken
         reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
-    raise InputError(f"{path}: cannot be read as an image: {reason}")
+    raise InputError(f"{shown(path)}: cannot be read as an image: {reason}")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB. An alpha channel is dropped as in the authors' code; of 16-bit grey values the high byte is kept."""
-    if image.mode.startswith("I"):  # PIL would clip at 255 and turn nearly everything white
-        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8))
-    return image.convert("RGB")
+def _check_size(image: Image.Image) -> None:
+    """Only the file's head has been read so far."""
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} that are decoded at once"
+        raise ValueError(f"{size} (4 bytes each): make it smaller")
