@@ -14,6 +14,7 @@ TOP = Path(__file__).parent.parent
 PLANNED = ablation.experiments((TOP / "experiments/ablation.yaml").read_text(encoding="utf-8"))
 METHODS = {
     "mmt": "MMT",
+    "faiss-k-means": "MMT",
     "no-soft-triplet": "MMT without soft triplet",
     "only-soft-losses": "MMT with soft losses only",
     "no-hard-ce": "MMT without hard CE",

@@ -1,5 +1,8 @@
 """k-means: its labels, centroids and inertia against brute force."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
@@ -7,7 +10,7 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
-from mutual.base.errors import InputError
+from mutual.clusters.faiss_kmeans import faiss_kmeans
 from mutual.clusters.kmeans import kmeans
 
 
@@ -133,15 +136,65 @@ def test_features_may_be_read_only_and_not_contiguous() -> None:
     )
 
 
-def test_fewer_images_than_clusters_are_refused_in_one_line() -> None:
-    with pytest.raises(InputError, match=r"^clusters: 51 .* 50$") as refused:
-        clustered(cloud(50), 51, iterations=5, seed=0)
-    assert "\n" not in str(refused.value)
+# --- Faiss's, for comparison -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_features_that_are_no_numbers_are_refused(value: float) -> None:
-    features = cloud(50)
-    features[20, 3] = value
-    with pytest.raises(InputError, match=r"^features: .*finite"):
-        clustered(features, 5, iterations=5, seed=0)
+def by_faiss(
+    features: np.ndarray, clusters: int, *, iterations: int = 30, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, float]:
+    return faiss_kmeans(features, clusters, iterations=iterations, stream=np.random.default_rng(seed))
+
+
+def test_faiss_gives_the_nearest_centroids_their_means_and_the_inertia() -> None:
+    features = cloud()
+    labels, centroids, inertia = by_faiss(features, 12, iterations=100)
+    squared = squared_distances(features, centroids)
+    own = squared[np.arange(len(features)), labels]
+    np.testing.assert_allclose(own, squared.min(1), rtol=1e-4, atol=1e-5)
+    assert inertia == pytest.approx(float(own.sum()), rel=1e-4)
+    np.testing.assert_allclose(centroids, np.stack([features[labels == k].mean(0) for k in range(12)]), atol=1e-4)
+    assert labels.dtype == np.int64
+    assert centroids.dtype == np.float32
+
+
+def test_faiss_gives_the_same_bytes_again_and_others_with_another_seed() -> None:
+    first, again, other = (by_faiss(cloud(), 12, seed=seed) for seed in (5, 5, 6))
+    assert first[1].tobytes() == again[1].tobytes()
+    assert first[0].tobytes() == again[0].tobytes()
+    assert first[1].tobytes() != other[1].tobytes()
+
+
+def test_faiss_leaves_no_empty_cluster_behind() -> None:
+    features = np.repeat(np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]], np.float32), 4, axis=0)
+    labels, centroids, _ = by_faiss(features, 8)
+    assert 3 <= len(centroids) <= 8
+    assert sorted(set(labels.tolist())) == list(range(len(centroids)))
+
+
+def test_faiss_moves_nobodys_number_of_threads_and_is_not_moved() -> None:
+    # Faiss brings an OpenMP runtime of its own, beside torch's and Numba's
+    program = """
+import sys
+import numpy as np
+features = np.random.default_rng(0).normal(size=(400, 32)).astype(np.float32)
+for name in sys.argv[1:]:
+    __import__(name)
+import faiss, torch
+from mutual.clusters.faiss_kmeans import faiss_kmeans
+seen = []
+for _ in range(2):
+    labels, *_ = faiss_kmeans(features, 10, iterations=20, stream=np.random.default_rng(0))
+    seen.append((torch.get_num_threads(), faiss.omp_get_max_threads(), labels.tolist()))
+    torch.nn.functional.conv2d(torch.ones(4, 3, 32, 16), torch.ones(8, 3, 3, 3)).sum().item()
+    torch.ones(300, 300) @ torch.ones(300, 300)
+print(seen[0] == seen[1], *seen[0][:2])
+"""
+    for first in (["faiss", "torch"], ["torch", "faiss"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *first],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"OMP_NUM_THREADS": "2"},
+        )
+        assert done.stdout.split() == ["True", "2", "2"], done.stderr

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.cluster import DBSCAN
 
 from mutual.base.errors import InputError
-from mutual.clusters import density
-from mutual.clusters.density import Pairs, _joined, dbscan, pairs_by_rule, pairs_within, with_source
+from mutual.clusters import pairs as held_pairs
+from mutual.clusters.density import dbscan
+from mutual.clusters.encodings import encodings
+from mutual.clusters.jaccard import jaccard_rows, with_source
+from mutual.clusters.neighbours import nearest
+from mutual.clusters.pairs import Pairs, _joined, pairs_by_rule, pairs_within
 from tests.golden import golden
 
 STORED = golden("jaccard")
@@ -87,8 +92,8 @@ def test_images_that_share_nothing_are_counted_and_not_kept(nearer: float, monke
         held.append(sum(len(part.distance) for part in parts))
         return _joined(parts)
 
-    monkeypatch.setattr(density, "_joined", joined)
-    monkeypatch.setattr(density, "ROOM", 0)
+    monkeypatch.setattr(held_pairs, "_joined", joined)
+    monkeypatch.setattr(held_pairs, "ROOM", 0)
     eps, pairs = pairs_by_rule(blocks(distances, 20), count, share)
     upper = np.sort(distances[np.triu_indices(count, 1)])
     expected = upper[: round(share * len(upper))].mean(dtype=np.float64)
@@ -97,8 +102,22 @@ def test_images_that_share_nothing_are_counted_and_not_kept(nearer: float, monke
     assert max(held) <= 2 * share * len(upper) + 20 * count  # twice what the rule needs, and a block
 
 
+@pytest.mark.parametrize("share", [1.6e-3, 0.02])
+def test_eps_is_the_same_in_every_order_of_the_rows(share: float) -> None:
+    rng, found = np.random.default_rng(0), []
+    for _ in range(20):
+        features = STORED["features"][rng.permutation(600)]
+        encoded = encodings(features, nearest(features, 21, torch.device("cpu")), 20, 6)
+        found.append(pairs_by_rule(jaccard_rows(encoded, 600), 600, share)[0])
+    assert max(found) - min(found) < 1e-6
+    positive = np.sort(STORED["jaccard_lam0"][np.triu_indices(600, 1)])
+    positive = positive[positive >= 1e-6]
+    expected = positive[: round(share * len(positive))].mean(dtype=np.float64)
+    assert found[0] == pytest.approx(float(expected), abs=1e-6)
+
+
 def test_images_of_which_none_is_nearer_than_another_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(density, "ROOM", 0)
+    monkeypatch.setattr(held_pairs, "ROOM", 0)
     with pytest.raises(InputError, match=r"dbscan_rho: the nearest of 50 images are all 1.0000 apart"):
         pairs_by_rule(blocks(np.ones((50, 50), np.float32)), 50, 0.01)
 

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from mutual.clusters import jaccard
-from mutual.clusters.jaccard import encodings, jaccard_rows, nearest, source_distances
+from mutual.clusters import encodings as encoding
+from mutual.clusters import jaccard, neighbours
+from mutual.clusters.encodings import encodings
+from mutual.clusters.jaccard import jaccard_rows, source_distances
+from mutual.clusters.neighbours import nearest
 from tests.golden import golden
 
 STORED = golden("jaccard")
@@ -62,7 +65,8 @@ def test_distances_are_those_of_the_definition(seed: int, k1: int, k2: int) -> N
 def test_blocks_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
     features = STORED["features"][:150]
     whole = distances(features, 20, 6)
-    monkeypatch.setattr(jaccard, "BLOCK_VALUES", 7 * 150)
+    for module in (jaccard, encoding):
+        monkeypatch.setattr(module, "BLOCK_VALUES", 7 * 150)
     np.testing.assert_allclose(distances(features, 20, 6), whole, rtol=0, atol=1e-6)
 
 
@@ -73,6 +77,35 @@ def test_duplicates_are_at_distance_0_and_everything_is_symmetric() -> None:
     assert found.max() <= 1
     np.testing.assert_allclose(found, found.T, atol=1e-6)
     assert np.diag(found).max() < 1e-6
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(20, 6), (10, 3), (8, 1)])
+def test_equal_encodings_are_at_0_in_every_order_of_the_rows(k1: int, k2: int) -> None:
+    features = np.concatenate([STORED["features"][:200], STORED["features"][:60]])  # some people twice
+    rng, zeros = np.random.default_rng(0), set()
+    for _ in range(20):
+        order = rng.permutation(len(features))
+        found = distances(features[order], k1, k2)
+        assert found[found > 0].min() > 1e-5  # nothing in between
+        back = np.argsort(order)
+        zeros.add((found[back][:, back] == 0).tobytes())
+    assert len(zeros) == 1
+
+
+@pytest.mark.parametrize("place", [0, 40])
+@pytest.mark.parametrize("k2", [1, 3])
+def test_more_copies_of_an_image_than_fit_into_a_list(place: int, k2: int) -> None:
+    # exact distances, so that nobody but rows 0 .. 10 of the copies stands in a list, not even an image in its own
+    one = np.eye(8, dtype=np.float32)
+    features = np.insert(np.repeat(one[1:6], 8, axis=0), place, np.repeat(one[:1], 32, axis=0), axis=0)
+    found = nearest(features, 11, CPU)
+    encoded = encodings(features, found, 10, k2)
+    np.testing.assert_allclose(encoded.sum(1), 1, rtol=1e-5)
+    together = np.concatenate([block for _, block in jaccard_rows(encoded, len(features))])
+    copies = np.arange(place, place + 32)
+    if k2 > 1:
+        assert together[np.ix_(copies, copies)].max() == 0
+    assert together[np.ix_(copies, np.setdiff1d(np.arange(len(features)), copies))].min() == 1
 
 
 def test_distances_to_the_source_are_the_authors() -> None:
@@ -91,7 +124,7 @@ def test_tiles_find_the_nearest_of_all_with_ties_and_duplicates(
     features = np.random.default_rng(0).integers(0, 3, (90, 4)).astype(np.float32)
     squared = ((features[:, None] - features[None]) ** 2).sum(2)
     order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-    monkeypatch.setattr(jaccard, "TILE", tile)
+    monkeypatch.setattr(neighbours, "TILE", tile)
     found = nearest(features, k, CPU)
     np.testing.assert_array_equal(found.index, order)
     np.testing.assert_array_equal(found.squared, np.take_along_axis(squared, order, 1))

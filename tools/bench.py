@@ -67,7 +67,8 @@ def benchmarks() -> dict[str, Callable[[], Timed]]:
         rows[f"extraction {precision}"] = partial(extraction, precision)
     for count in (12936, 32621, 100000):
         rows[f"jaccard {count}"] = partial(jaccard, count)
-    rows |= {"k-means": own_kmeans, "k-means of scikit-learn": their_kmeans}
+    rows["neighbours"] = neighbours
+    rows |= {"k-means": own_kmeans, "k-means of faiss": kmeans_of_faiss, "k-means of scikit-learn": their_kmeans}
     rows |= {"ranking market1501": ranking_market1501, "ranking msmt17": ranking_msmt17}
     return rows | {"dvc repro": partial(nothing_to_do, "repro"), "dvc status": partial(nothing_to_do, "status")}
 
@@ -289,8 +290,11 @@ def drawn_features(count: int) -> np.ndarray:
 
 def jaccard(count: int) -> Timed:
     """The k-reciprocal Jaccard distance of all pairs, then eps by the rule and DBSCAN, k1 20 and k2 6."""
-    from mutual.clusters.density import dbscan, pairs_by_rule
-    from mutual.clusters.jaccard import encodings, jaccard_rows, nearest
+    from mutual.clusters.density import dbscan
+    from mutual.clusters.encodings import encodings
+    from mutual.clusters.jaccard import jaccard_rows
+    from mutual.clusters.neighbours import nearest
+    from mutual.clusters.pairs import pairs_by_rule
     from mutual.machine.device import deterministic_device
 
     device = deterministic_device()
@@ -318,6 +322,33 @@ def jaccard(count: int) -> Timed:
         yield search + encoding + dense, f"{told}; {peak_mib() - held:.0f} MiB above the features"
 
 
+def neighbours() -> Timed:
+    """The 21 nearest of each of 12,936 features and how far the farthest is; beside it Faiss's search, in turns."""
+    import faiss
+
+    from mutual.clusters.neighbours import nearest
+    from mutual.machine.device import deterministic_device
+
+    device, features = deterministic_device(), drawn_features(12936)
+    theirs: list[list[float]] = []
+    for _ in range(3):
+        start = time.perf_counter()
+        found = nearest(features, 21, device)
+        seconds = time.perf_counter() - start
+        times = [time.perf_counter()]
+        _, index = faiss.knn(features, features, 21)
+        times.append(time.perf_counter())
+        # of unit vectors the farthest has the smallest inner product
+        product, _ = faiss.knn(features, -features, 1, metric=faiss.METRIC_INNER_PRODUCT)
+        times.append(time.perf_counter())
+        theirs.append(np.diff(times).tolist())
+        search, farthest = np.min(theirs, axis=0)
+        same = float((index == found.index).mean())
+        error = float(np.abs(2 + 2 * product[:, 0] - found.farthest).max())
+        told = f"of faiss at best {search:.2f} s and {farthest:.2f} s more for the farthest"
+        yield seconds, f"{told}; {same:.3%} of the lists the same; farthest within {error:.1g}; on the {device.type}"
+
+
 def own_kmeans() -> Timed:
     """12,936 features into 500 clusters."""
     from mutual.clusters.kmeans import kmeans
@@ -328,6 +359,16 @@ def own_kmeans() -> Timed:
         start = time.perf_counter()
         inertias.append(kmeans(features, 500, iterations=300, stream=np.random.default_rng(seed), device=device)[2])
         yield time.perf_counter() - start, f"inertia {', '.join(f'{each:.1f}' for each in inertias)}"
+
+
+def kmeans_of_faiss() -> Timed:
+    """The same features, as the authors' later public code clusters them."""
+    from mutual.clusters.faiss_kmeans import faiss_kmeans
+
+    features = drawn_features(12936)
+    start = time.perf_counter()
+    inertia = faiss_kmeans(features, 500, iterations=300, stream=np.random.default_rng(0))[2]
+    yield time.perf_counter() - start, f"one start; inertia {inertia:.1f}"
 
 
 def their_kmeans() -> Timed:

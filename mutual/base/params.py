@@ -145,6 +145,7 @@ class Clustering(View):
 
     clustering: Literal["kmeans", "dbscan"]
     clusters: Annotated[int, Field(ge=2)]
+    kmeans_by: Literal["own", "faiss"]
     kmeans_iterations: Count
     dbscan_eps: Annotated[float | Literal["rule"], BeforeValidator(_eps)]
     dbscan_rho: Annotated[float, Field(gt=0, le=1)]

@@ -1,85 +1,56 @@
-"""Pseudo labels by DBSCAN: from blocks of distances to the pairs that matter, and from these to labels."""
-
-from collections.abc import Iterable
-from dataclasses import dataclass
+"""Pseudo labels by DBSCAN on the k-reciprocal Jaccard distance."""
 
 import numpy as np
-from numba import njit, prange
+import torch
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
+from sklearn.cluster import DBSCAN
 
 from mutual.base.errors import InputError
-
-ROOM = 1 << 20  # pairs that may always be kept: 12 MB
-
-Blocks = Iterable[tuple[int, np.ndarray]]  # (first row, (b, N) float32 distances to all images)
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of images, each once."""
-
-    row: np.ndarray  # (P,) int32
-    column: np.ndarray  # (P,) int32, above row
-    distance: np.ndarray  # (P,) float32
-
-    def at_most(self, limit: float) -> "Pairs":
-        """The pairs whose distance is at most ``limit``."""
-        kept = self.distance <= limit
-        return Pairs(self.row[kept], self.column[kept], self.distance[kept])
+from mutual.clusters.collapse import check_clusters, check_features
+from mutual.clusters.encodings import encodings
+from mutual.clusters.jaccard import Blocks, jaccard_rows, source_distances, with_source
+from mutual.clusters.neighbours import nearest
+from mutual.clusters.pairs import Pairs, pairs_by_rule, pairs_within
+from mutual.clusters.pseudo_labels import cluster_means
 
 
-def with_source(blocks: Blocks, far: np.ndarray, share: float) -> Blocks:
-    """(1 - share) of each block's distances + share of how far both images are from the source.
+def by_density(
+    features: np.ndarray,
+    source: np.ndarray | None,
+    *,
+    k1: int,
+    k2: int,
+    source_share: float,
+    eps: float | None,
+    rho: float,
+    min_samples: int,
+    device: torch.device,
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Labels (N,) int64, -1 for outliers, centroids (C, D) float32 and eps of DBSCAN; eps None: by the rule.
 
-    ``far`` (N,) says how far each image is, 0 .. 1.
+    The (N, D) float32 features, and the (M, D) of the ``source`` where their distance counts, are normalised again
+    first, which k-means does not do (authors' code). Raises :class:`InputError` for features and clusters that have
+    collapsed, where there are no more images than ``k1`` or ``k2``, and as :func:`pairs_by_rule` does.
     """
-    for start, block in blocks:
-        rows = slice(start, start + len(block))
-        yield start, (1 - share) * block + share * (far[rows, None] + far[None, :])
-
-
-def pairs_within(blocks: Blocks, limit: float) -> Pairs:
-    """The pairs of all images at most ``limit`` apart."""
-    return _joined([_upper(start, block, limit) for start, block in blocks])
-
-
-def pairs_by_rule(blocks: Blocks, count: int, share: float) -> tuple[float, Pairs]:
-    """eps, and the pairs of the ``count`` images at most eps apart.
-
-    eps is the mean of the smallest ``share`` of all distances between two images that are not 0 (authors' code). Only
-    a few times as many pairs as that are kept at a time. Raises :class:`InputError` when the share is less than a pair,
-    or when the nearest pairs are all at one distance and too many to keep.
-    """
-    most = max(1, round(share * count * (count - 1) / 2))
-    room = max(2 * most, ROOM)
-    parts: list[Pairs] = []
-    limit, held, zeros, dropped = np.inf, 0, 0, np.inf
-    for start, block in blocks:
-        parts.append(_upper(start, block, limit))
-        held += len(parts[-1].distance)
-        zeros += int((parts[-1].distance == 0).sum())
-        if held > zeros + room:
-            kept = _joined(parts)
-            parts.clear()
-            limit = float(np.partition(kept.distance, zeros + most - 1)[zeros + most - 1])
-            if int((kept.distance <= limit).sum()) > zeros + room:
-                # most images share no neighbour and are 1 apart: the rule need only know that there are enough of these
-                dropped, limit = limit, float(np.nextafter(np.float32(limit), np.float32(0)))
-            parts.append(kept.at_most(limit))
-            held = len(parts[0].distance)
-    kept = _joined(parts)
-    smallest = round(share * (count * (count - 1) // 2 - zeros))
-    if smallest < 1:
-        raise InputError(
-            f"dbscan_rho: {share} of the distances between {count} images is not one of them: expected a larger share"
-        )
-    distances = np.sort(kept.distance[kept.distance > 0])[:smallest]
-    missing = np.full(smallest - len(distances), dropped, np.float32)
-    eps = float(np.concatenate([distances, missing]).mean(dtype=np.float64))
-    if eps >= dropped:
-        raise InputError(f"dbscan_rho: the nearest of {count} images are all {dropped:.4f} apart: expected clusters")
-    return eps, kept.at_most(eps)
+    check_features(features, "features")
+    count = len(features)
+    for key, value in (("k1", k1), ("k2", k2)):
+        if count <= value:
+            raise InputError(f"{key}: expected fewer than the {count} images of the target's training set, got {value}")
+    features = normalised(features)
+    found = nearest(features, max(k1 + 1, k2), device)
+    blocks: Blocks = jaccard_rows(encodings(features, found, k1, k2), count)
+    if source is not None:
+        check_features(source, "features of the source")
+        blocks = with_source(blocks, source_distances(features, normalised(source), device), source_share)
+    chosen_by = "dbscan_eps" if eps is not None else "dbscan_rho"
+    if eps is None:
+        eps, pairs = pairs_by_rule(blocks, count, rho)
+    else:
+        pairs = pairs_within(blocks, eps)
+    labels = dbscan(pairs, count, min_samples)
+    check_clusters(labels, f"{chosen_by}: at an eps of {eps:.4g} and dbscan_min_samples {min_samples}")
+    return labels, cluster_means(features, labels), eps
 
 
 def dbscan(pairs: Pairs, count: int, min_samples: int) -> np.ndarray:
@@ -88,53 +59,16 @@ def dbscan(pairs: Pairs, count: int, min_samples: int) -> np.ndarray:
     An image with ``min_samples`` neighbours, itself among them, is a core; cores that are neighbours share a cluster;
     any other neighbour of a core joins, of several clusters the first. Clusters count from 0 by their first core.
     """
-    neighbours = 1 + np.bincount(pairs.row, minlength=count) + np.bincount(pairs.column, minlength=count)
-    core = neighbours >= min_samples
-    linked = core[pairs.row] & core[pairs.column]
-    graph = sparse.coo_array((np.ones(linked.sum(), bool), (pairs.row[linked], pairs.column[linked])), (count, count))
-    _, component = connected_components(graph, directed=False)
-    _, first, cluster = np.unique(component[core], return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    labels = np.full(count, count, np.int64)  # beyond every cluster
-    labels[core] = rank[cluster]
-    for inner, outer in ((pairs.row, pairs.column), (pairs.column, pairs.row)):
-        border = core[inner] & ~core[outer]
-        np.minimum.at(labels, outer[border], labels[inner[border]])
-    labels[labels == count] = -1
-    return labels
+    own = np.arange(count, dtype=np.int32)
+    row = np.concatenate([pairs.row, pairs.column, own])
+    column = np.concatenate([pairs.column, pairs.row, own])
+    distance = np.concatenate([pairs.distance, pairs.distance, np.zeros(count, np.float32)])
+    graph = sparse.csr_array((distance, (row, column)), (count, count))  # a 0 in it is a distance, not a gap
+    # every pair that is held is near enough already, whatever rounding made of eps
+    clustering = DBSCAN(eps=float(np.finfo(np.float32).max), min_samples=min_samples, metric="precomputed")
+    return np.asarray(clustering.fit_predict(graph), np.int64)
 
 
-def _upper(start: int, block: np.ndarray, limit: float) -> Pairs:
-    """The pairs of a block of rows that stand above the diagonal and are at most ``limit`` apart."""
-    return Pairs(*_selected(block, start, np.float32(limit)))
-
-
-@njit(parallel=True, cache=True)
-def _selected(block: np.ndarray, start: int, limit: np.float32) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row (counted from ``start``), column and value of what is above the diagonal and at most ``limit``."""
-    rows, count = block.shape
-    ends = np.zeros(rows + 1, np.int64)
-    for i in prange(rows):
-        within = 0
-        for j in range(start + i + 1, count):
-            within += block[i, j] <= limit
-        ends[i + 1] = within
-    ends = np.cumsum(ends)
-    row, column = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.int32)
-    value = np.empty(ends[-1], np.float32)
-    for i in prange(rows):
-        place = ends[i]
-        if ends[i + 1] > place:
-            for j in range(start + i + 1, count):
-                if block[i, j] <= limit:
-                    row[place], column[place], value[place] = start + i, j, block[i, j]
-                    place += 1
-    return row, column, value
-
-
-def _joined(parts: list[Pairs]) -> Pairs:
-    return Pairs(
-        np.concatenate([part.row for part in parts]),
-        np.concatenate([part.column for part in parts]),
-        np.concatenate([part.distance for part in parts]),
-    )
+def normalised(features: np.ndarray) -> np.ndarray:
+    """(N, D) float32 features of length 1."""
+    return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), np.float32)

@@ -13,8 +13,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mutual.base.errors import InputError
-
 SETTLING = 3  # Lloyd's iterations between two exchanges
 # an exchange is tried when it saves this share of its cost: settling saves more; if that fails, only what saves all
 WORTH_TRYING = (0.7, 1.0)
@@ -109,14 +107,8 @@ def kmeans(
     ``features`` is (N, D) float32; ``stream`` draws the images that are the first centroids. It ends when neither
     Lloyd's iterations nor an exchange of clusters changes anything, or after ``iterations`` of the former. Clusters
     that end empty are left out and the others renumbered, so C may be below ``clusters`` (when features coincide).
-    Raises :class:`InputError` for fewer features than clusters and for NaN.
+    The features must be finite, and at least as many as the clusters.
     """
-    if len(features) < clusters:
-        raise InputError(
-            f"clusters: {clusters} clusters need as many images, the target's training set has {len(features)}"
-        )
-    if not np.isfinite(features).all():
-        raise InputError("features: expected finite numbers, got NaN or infinity")
     points = torch.from_numpy(np.ascontiguousarray(features, np.float32).copy()).to(device)
     start = stream.choice(len(features), clusters, replace=False)
     halves: dict[int, Halves | None] = {}

@@ -120,3 +120,9 @@ def cluster_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     sums = np.zeros((labels.max() + 1, features.shape[1]))
     np.add.at(sums, labels[inliers], features[inliers])
     return (sums / np.bincount(labels[inliers])[:, None]).astype(np.float32)
+
+
+def cluster_sizes(labels: np.ndarray) -> dict[str, int]:
+    """Number of clusters and of outliers, images of the smallest and the largest cluster, of (N,) labels."""
+    sizes, outliers = np.bincount(labels[labels >= 0]), int((labels < 0).sum())
+    return {"clusters": len(sizes), "outliers": outliers, "smallest": int(sizes.min()), "largest": int(sizes.max())}

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from mutual.clusters.jaccard import encodings, jaccard_rows, nearest
+from mutual.clusters.encodings import encodings
+from mutual.clusters.jaccard import jaccard_rows
+from mutual.clusters.neighbours import nearest
 
 
 def reranked(

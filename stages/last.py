@@ -1,0 +1,63 @@
+"""What the last round's teachers make of the target, kept so that a page, a search or a statistic needs no network.
+
+Reads models/<last round of rounds.yaml> and the target's images; writes data/retrieval/last/: each teacher's features
+of the target's training, query and gallery images, and the pseudo labels that the training images would have next.
+Example: python -m stages.last
+"""
+
+import argparse
+
+import numpy as np
+
+from mutual.base.errors import run
+from mutual.base.params import read_params, read_rounds, round_number
+from mutual.base.store import folder_beside, read_array
+from mutual.clusters.clustering import cluster
+from mutual.clusters.pseudo_labels import PseudoLabels, write_pseudo_labels
+from mutual.evaluation.accuracy import mean_features
+from mutual.evaluation.features import extract
+from mutual.evaluation.retrieval import write_features
+from mutual.images.index import read_cameras
+from mutual.learning.handover import read_handover
+from mutual.machine.device import deterministic_device
+from mutual.machine.streams import numpy_stream
+from mutual.networks.peers import peer_path, read_network
+from mutual.networks.reid import inference
+from stages.places import MODELS, PACKED, RETRIEVAL
+
+SPLITS = ("train", "query", "gallery")
+
+
+def main() -> None:
+    """No arguments: the last round is the last to run."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    params, device, last = read_params(), deterministic_device(), list(read_rounds())[-1]
+    by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
+    images = {split: read_array(PACKED / f"target/{split}.npy") for split in SPLITS}
+    source = read_array(PACKED / "source/train.npy")[: None if by_distance else 0]
+    files, _ = read_cameras(PACKED / "target/train.csv")
+    train, source_features = [], []
+    with folder_beside(RETRIEVAL / "last") as folder:
+        for seed in params.peers.seeds:
+            teacher = inference(read_network(peer_path(MODELS / last, seed), "teacher").to(device))
+            features = {
+                split: extract(teacher, packed, device, f"{last}: peer {seed} on the {split}")
+                for split, packed in images.items()
+            }
+            write_features(folder, seed, features)
+            train.append(features["train"])
+            source_features.append(extract(teacher, source, device, f"{last}: peer {seed} on the source"))
+        found = cluster(
+            mean_features(train),
+            mean_features(source_features),
+            read_handover(MODELS / last).eps,
+            numpy_stream(params.peers.seed, "clustering", round_number(last) + 1),
+            device,
+            **params.clustering.model_dump(),
+        )
+        write_pseudo_labels(folder / "pseudo_labels.csv", files, PseudoLabels(found.labels))
+    print(f"after {last}: {int(np.max(found.labels)) + 1} clusters, {int((found.labels < 0).sum())} outliers")
+
+
+if __name__ == "__main__":
+    run(main)
