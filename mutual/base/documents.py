@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from mutual.base.errors import InputError, one_line, shown
-from mutual.base.store import read_text
+from mutual.base.store import formed, read_text
 
 Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # without libyaml in Python, twenty times as slow
 
@@ -35,14 +35,15 @@ class DocumentError(ValueError):
     """What is wrong with a document, without the file's name."""
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, form: Any = Any) -> Any:
     """The file's one document: None, bool, int, float, str, lists and mappings of these.
 
-    Raises :class:`InputError`, one line, for whatever is no such file.
+    ``form`` is the pydantic model, or the type, of what it must be. Raises :class:`InputError`, one line, for whatever
+    is no such file.
     """
     fault = "not valid YAML"
     try:
-        return parse_yaml(read_text(path, fault))
+        return formed(path, parse_yaml(read_text(path, fault)), form)
     except DocumentError as error:
         raise InputError(f"{path}: {fault}: {error}") from None
 

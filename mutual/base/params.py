@@ -280,14 +280,18 @@ def read_params(params_file: Path = PARAMS_FILE, rounds_file: Path = ROUNDS_FILE
     Raises :class:`InputError` naming the file, the key and what was expected.
     """
     read_rounds(rounds_file)
-    content = _read_mapping(params_file)
+    return checked(read_mapping(params_file), params_file)
+
+
+def checked(content: Mapping[Any, Any], path: Path) -> Params:
+    """The parameters of these flat keys. Raises :class:`InputError` that names ``path`` as where they come from."""
     # before anything else: where a key is mistyped, the right one is missing
     if unknown := [key for key in content if key not in PLACES]:
-        raise InputError(f"{params_file}: {_unknown(unknown[0])}{_and_more(unknown)}")
+        raise InputError(f"{path}: {_unknown(unknown[0])}{_and_more(unknown)}")
     try:
         return Params.model_validate(by_view(content))
     except ValidationError as error:
-        raise InputError(f"{params_file}: {_first_fault(error)}") from None
+        raise InputError(f"{path}: {_first_fault(error)}") from None
 
 
 def by_view(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -305,7 +309,7 @@ def read_rounds(path: Path = ROUNDS_FILE) -> dict[str, str]:
     Raises :class:`InputError` for keys that are no strings (DVC silently makes no stages of integers), for a round
     that starts from none of the others, and for a cycle.
     """
-    content = _read_mapping(path)
+    content = read_mapping(path)
     rounds = content.get("rounds")
     if set(content) != {"rounds"} or not isinstance(rounds, Mapping):
         raise InputError(f"{path}: expected one key `rounds` with a mapping such as `r01: r00`")
@@ -338,6 +342,11 @@ def round_number(name: str) -> int:
     return int(name[1:])
 
 
+def round_name(number: int) -> str:
+    """7 -> ``r07``."""
+    return f"r{number:02d}"
+
+
 def _in_order(path: Path, rounds: Mapping[str, str]) -> dict[str, str]:
     """The rounds by how many come before each, then by name. Raises :class:`InputError` for a cycle."""
     followers = defaultdict(list)
@@ -359,7 +368,8 @@ def _in_order(path: Path, rounds: Mapping[str, str]) -> dict[str, str]:
     return ordered
 
 
-def _read_mapping(path: Path) -> dict[Any, Any]:
+def read_mapping(path: Path) -> dict[Any, Any]:
+    """The keys and values of one of the two files, unchecked."""
     if not path.exists():
         raise InputError(f"{path}: not found: run from the project's top folder")
     content = read_yaml(path)

@@ -104,17 +104,26 @@ def read_json(path: Path, form: Any = Any) -> Any:
     fault = "expected JSON"
     try:
         text = read_text(path, fault)
-        content = json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_without_repeats)
+        return formed(
+            path,
+            json.loads(text, parse_constant=_finite, parse_float=_finite, object_pairs_hook=_without_repeats),
+            form,
+        )
+    except ValueError as error:
+        raise InputError(f"{path}: {fault}: {one_line(str(error))}") from None
+    except RecursionError:
+        raise InputError(f"{path}: {fault}: nested too deep") from None
+
+
+def formed(path: Path, content: Any, form: Any) -> Any:
+    """What stands in a file, as a pydantic model or a type has it; else :class:`InputError` with the first fault."""
+    try:
         return TypeAdapter(form).validate_python(content, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         place = one_line(".".join(map(str, first["loc"])), ECHO)
         found = "" if first["type"] == "missing" else f", found {shown(first['input'])}"
         raise InputError(f"{path}: {place}{': ' if place else ''}{first['msg']}{found}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: {fault}: {one_line(str(error))}") from None
-    except RecursionError:
-        raise InputError(f"{path}: {fault}: nested too deep") from None
 
 
 def _finite(text: str) -> float:
