@@ -42,7 +42,10 @@ def shown(value: object) -> str:
     writer = reprlib.Repr()
     writer.maxstring = writer.maxlong = writer.maxother = ECHO
     writer.maxlevel = 3
-    return one_line(writer.repr(value), ECHO)
+    try:
+        return one_line(writer.repr(value), ECHO)
+    except ValueError:  # an int of thousands of digits, which Python does not write
+        return f"<{type(value).__name__}>"
 
 
 def _told(error: Exception) -> str | None:
