@@ -1,11 +1,12 @@
 """How a stage ends when something is wrong."""
 
 import errno
+from collections.abc import Callable
 
 import pytest
 import torch
 
-from mutual.base.errors import InputError, run
+from mutual.base.errors import InputError, one_line, run, shown
 
 
 def raising(error: BaseException) -> None:
@@ -46,6 +47,58 @@ def test_a_machine_without_enough_memory_is_one_line() -> None:
     with pytest.raises(SystemExit) as ended:
         run(lambda: raising(MemoryError()))
     assert ended.value.code == "error: this machine's memory is not enough"
+
+
+def told(error: BaseException) -> str:
+    """What the user reads."""
+    with pytest.raises(SystemExit) as ended:
+        run(lambda: raising(error))
+    assert isinstance(ended.value.code, str)
+    return ended.value.code
+
+
+@pytest.mark.parametrize("error", [InputError, lambda text: OSError(errno.EIO, text, text)])
+@pytest.mark.parametrize("text", ["x" * 10**6, "two\nlines\r\n" * 50, "\u202e\x1b[2J\x00\ud800" * 99, "\t " * 5000])
+def test_a_message_is_one_short_line_that_a_terminal_shows(error: Callable[[str], Exception], text: str) -> None:
+    line = told(error(f"params.yaml: {text}: expected less"))
+    assert line.startswith("error: params.yaml: ")
+    assert line.endswith("expected less")
+    assert len(line) <= 200
+    assert line.isprintable()
+
+
+def test_of_a_long_line_the_middle_is_left_out() -> None:
+    assert one_line("a" * 30, 30) == "a" * 30
+    assert one_line("a" * 20 + "b" * 20 + "c" * 20, 30) == "a" * 17 + "..." + "c" * 10
+
+
+def deep() -> object:
+    found: object = 1
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5, "5"),
+        ("five", "'five'"),
+        ([1, "two"], "[1, 'two']"),
+        ({"a": None}, "{'a': None}"),
+        (["x" * 500] * 500, "['xxxx"),
+        ("x" * 10**6, "'xxx"),
+        (10**5000, "<int"),
+        (deep(), "[[[[...]]]]"),
+        ("a\nb", "'a\\nb'"),
+        ("\ud800", "'\\ud800'"),
+    ],
+    ids=range(10),
+)
+def test_a_value_is_shown_in_few_characters(value: object, text: str) -> None:
+    assert shown(value).startswith(text)
+    assert len(shown(value)) <= 60
+    assert shown(value).isprintable()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), ValueError("a bug"), KeyError("a bug")])

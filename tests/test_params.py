@@ -1,10 +1,15 @@
 """params.yaml and rounds.yaml: what is accepted, and the one line for each mistake."""
 
+import itertools
 import json
+import os
+import random
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import parse_yaml as as_dvc
 from ruamel.yaml import YAML
 
 from mutual.base.errors import InputError
@@ -61,14 +66,14 @@ def rounds(folder: Path, text: str) -> list[tuple[str, str]]:
 
 def test_the_projects_own_files_are_valid() -> None:
     params = read_params(TOP / "params.yaml", TOP / "rounds.yaml")
-    assert params.model_dump() == DEFAULTS
+    assert params.values(DEFAULTS) == DEFAULTS
     assert next(iter(read_rounds(TOP / "rounds.yaml").values())) == "r00"
 
 
 def test_checked_parameters_cannot_be_changed(tmp_path: Path, rounds_file: Path) -> None:
     params = read_params(params_file(tmp_path), rounds_file)
     with pytest.raises(ValueError, match="frozen"):
-        params.alpha = 0.5
+        params.mmt.alpha = 0.5
 
 
 # --- params.yaml -----------------------------------------------------------------------------------------------------
@@ -77,11 +82,31 @@ def test_checked_parameters_cannot_be_changed(tmp_path: Path, rounds_file: Path)
 @pytest.mark.parametrize(("text", "value"), [("5e-4", 0.0005), ("3.5e-4", 0.00035), ("1e-3", 0.001), ("1", 1.0)])
 def test_numbers_in_scientific_notation_are_numbers(tmp_path: Path, rounds_file: Path, text: str, value: float) -> None:
     # YAML 1.1 parsers read 5e-4 as a string
-    assert read_params(params_file(tmp_path, weight_decay=text), rounds_file).weight_decay == value
+    assert read_params(params_file(tmp_path, weight_decay=text), rounds_file).penalties.weight_decay == value
 
 
-def test_an_unknown_parameter_is_named(tmp_path: Path, rounds_file: Path) -> None:
-    assert refusal(params_file(tmp_path, alhpa="0.9"), rounds_file) == "alhpa: unknown parameter, did you mean alpha?"
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("alhpa", "alhpa: unknown parameter, did you mean alpha?"),
+        ("learning_rate", "learning_rate: unknown parameter"),
+        ("network", "network: unknown parameter"),  # a view's name, in which keys stand in the code alone
+        ("name", "name: unknown parameter"),  # a field of the two data sets
+        ("source", "source: unknown parameter, did you mean source_root?"),
+        ("5", "5: unknown parameter"),
+        ("null", "None: unknown parameter"),
+        ('"al\\npha"', "'al\\npha': unknown parameter, did you mean alpha?"),
+    ],
+)
+def test_an_unknown_parameter_is_named(tmp_path: Path, rounds_file: Path, key: str, fault: str) -> None:
+    assert refusal(params_file(tmp_path, **{key: "0.9"}), rounds_file).startswith(fault)
+
+
+def test_of_a_mistyped_key_the_mistake_is_told_and_not_that_the_right_one_is_missing(
+    tmp_path: Path, rounds_file: Path
+) -> None:
+    path = params_file(tmp_path, alpha=None, alhpa="0.9", k1="-1", k3="1")
+    assert refusal(path, rounds_file) == "alhpa: unknown parameter, did you mean alpha? (and 1 more)"
 
 
 @pytest.mark.parametrize("key", list(DEFAULTS))
@@ -118,13 +143,27 @@ def test_every_missing_parameter_is_named(tmp_path: Path, rounds_file: Path, key
         ("source_root", "5", "string"),
         ("seeds", "1", "list"),
         ("pretrain_milestones", "14", "list"),
+        ("seed", "4294967296", "less than 4294967296"),
+        ("seeds", "[1, 4294967296]", "less than 4294967296"),
+        ("seed", "9" * 40, "less than 4294967296"),
+        ("iterations", "10000000000000000000000", "less than or equal to 1000000"),
+        ("pretrain_epochs", "100000", "less than or equal to 10000"),
+        ("image_height", "100000000", "less than or equal to 2048"),
+        ("clusters", "1e3", "integer"),
+        ("clusters", "1000001", "less than or equal to 1000000"),
+        ("k1", "10001", "less than or equal to 10000"),
+        ("weight_decay", "5", "less than or equal to 1"),
+        ("source_weight", "1e300", "less than or equal to 1000"),
+        ("source_root", '" data"', "without control characters and blanks at its ends"),
+        ("source_root", '"data\\0"', "without control characters and blanks at its ends"),
+        ("source_root", "x" * 5000, "at most 1000 characters"),
     ],
 )
 def test_wrong_values_are_named_with_what_was_expected(
     tmp_path: Path, rounds_file: Path, key: str, text: str, expected: str
 ) -> None:
     message = refusal(params_file(tmp_path, **{key: text}), rounds_file)
-    assert message.startswith(f"{key}: expected ")
+    assert message.startswith((f"{key}: expected ", f"{key}.1: expected "))
     assert expected in message
     assert ", got " in message
 
@@ -137,7 +176,7 @@ def test_eps_is_the_rule_or_a_distance(tmp_path: Path, rounds_file: Path, text: 
 
 @pytest.mark.parametrize(("text", "value"), [("rule", "rule"), ("0.6", 0.6), ("1", 1.0)])
 def test_eps_as_it_may_be_written(tmp_path: Path, rounds_file: Path, text: str, value: object) -> None:
-    found = read_params(params_file(tmp_path, dbscan_eps=text), rounds_file).dbscan_eps
+    found = read_params(params_file(tmp_path, dbscan_eps=text), rounds_file).clustering.dbscan_eps
     assert found == value
     assert isinstance(found, type(value))
 
@@ -150,6 +189,15 @@ def test_eps_as_it_may_be_written(tmp_path: Path, rounds_file: Path, text: str, 
             "pretrained: expected {seed} in the path, a file for each peer, got",
         ),
         ({"dsbn": "true"}, "dsbn: expected source batches (source_weight above 0), which it gives batch norms"),
+        ({"padding": "32"}, "padding: expected less than the images' height and width (32), got 32"),
+        (
+            {"batch_size": "65536", "image_height": "2048", "image_width": "1024"},
+            "batch_size: expected at most 268435456 pixels in a batch, got 65536 x 2048 x 1024",
+        ),
+        (
+            {"demo_test_pids": "10000", "demo_images_per_test_pid": "201"},
+            "demo_test_pids: expected at most 2000000 images in all, got 10000 x 201",
+        ),
         ({"bn_groups": "3"}, "bn_groups: expected equal groups of two images or more in a batch of 64, got 3"),
         ({"bn_groups": "64"}, "bn_groups: expected equal groups of two images or more in a batch of 64, got 64"),
     ],
@@ -188,7 +236,7 @@ def test_seeds_must_differ(tmp_path: Path, rounds_file: Path) -> None:
 
 
 def test_one_seed_is_enough_and_none_is_not(tmp_path: Path, rounds_file: Path) -> None:
-    assert read_params(params_file(tmp_path, seeds="[7]"), rounds_file).seeds == [7]
+    assert read_params(params_file(tmp_path, seeds="[7]"), rounds_file).peers.seeds == [7]
     assert refusal(params_file(tmp_path, seeds="[]"), rounds_file).startswith("seeds: ")
 
 
@@ -221,6 +269,27 @@ def test_a_file_without_keys_is_one_line(tmp_path: Path, rounds_file: Path, text
 
 def test_a_missing_file_is_one_line(tmp_path: Path, rounds_file: Path) -> None:
     assert refusal(tmp_path / "params.yaml", rounds_file).startswith("not found")
+
+
+@pytest.mark.parametrize(
+    "key", ["seeds", "pretrain_milestones", "source_root", "dbscan_eps", "iterations", "backbone", "x" * 5000]
+)
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 399, "[" + "1, " * 50_000 + "0]", '"' + "x\\n" * 50_000 + '"', "[" * 45 + "]" * 45, '"\u202e "'],
+    ids=["digits", "a long list", "lines", "nested", "right to left"],
+)
+def test_whatever_is_wrong_is_echoed_in_one_short_line(tmp_path: Path, rounds_file: Path, key: str, text: str) -> None:
+    message = refusal(params_file(tmp_path, **{key: text}), rounds_file)
+    assert len(message) <= 200
+    assert message.isprintable()
+
+
+def test_a_folder_or_a_pipe_in_the_place_of_the_file_is_one_line(tmp_path: Path, rounds_file: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # whoever opens it waits for ever
+    assert refusal(tmp_path / "folder", rounds_file) == "expected a file, found a folder"
+    assert refusal(tmp_path / "pipe", rounds_file) == "expected a file, found something else"
 
 
 def test_wrong_rounds_stop_every_stage(tmp_path: Path, rounds_file: Path) -> None:
@@ -277,6 +346,28 @@ def test_a_round_that_leads_into_a_cycle_is_refused(tmp_path: Path) -> None:
     assert "cycle" in rounds_refusal(tmp_path, "rounds:\n  r01: r02\n  r02: r03\n  r03: r02\n")
 
 
+def test_a_long_chain_is_put_in_order(tmp_path: Path) -> None:
+    names = [f"r{i:02d}" for i in range(20_001)]
+    lines = [f"  {name}: {start}\n" for start, name in itertools.pairwise(names)]
+    random.Random(0).shuffle(lines)
+    assert rounds(tmp_path, "rounds:\n" + "".join(lines)) == [(b, a) for a, b in itertools.pairwise(names)]
+
+
+def test_of_a_long_cycle_the_ends_are_shown(tmp_path: Path) -> None:
+    lines = "".join(f"  r{i:02d}: r{i % 2000 + 1:02d}\n" for i in range(1, 2001))
+    message = rounds_refusal(tmp_path, "rounds:\n" + lines)
+    assert message.startswith("the rounds r01 <- r02 <- ")
+    assert len(message) <= 200
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "r" + "9" * 300, '"r01\\r"', "[r01]"])
+def test_names_that_are_no_rounds_are_echoed_in_one_short_line(tmp_path: Path, name: str) -> None:
+    for text in (f"rounds:\n  r01: {name}\n", f'rounds: {{ "{name[:900]}": r00 }}\n'.replace('""', '"')):
+        message = rounds_refusal(tmp_path, text)
+        assert len(message) <= 200
+        assert message.isprintable()
+
+
 def test_a_start_that_does_not_exist_is_named(tmp_path: Path) -> None:
     message = rounds_refusal(tmp_path, "rounds:\n  r01: r00\n  r05: r04\n")
     assert message == "r05 starts from r04, which is neither r00 nor another round"
@@ -321,3 +412,60 @@ def test_what_is_no_round_is_refused(name: str) -> None:
 
 def test_only_strings_are_rounds() -> None:
     assert not any(is_round(what) for what in (1, None, ["r01"]))
+
+
+# --- damaged files ---------------------------------------------------------------------------------------------------
+
+VALUES = ["~", "-1", "0", "0x10", "1e309", ".nan", ".inf", "true", "''", "[]", "{}", "[[1]]", "!!set {a}", "&a [*a]"]
+VALUES += ["2001-12-14", "<<", "!foo 1", "9" * 400, "9" * 401, "٣", '"\\0"', "x" * 2000, "{a: " * 60 + "1" + "}" * 60]
+
+
+def damaged(text: str, rng: random.Random) -> bytes:
+    """The text with a value replaced, or with bits, bytes or lines that are others, more or less."""
+    lines, content = text.splitlines(keepends=True), bytearray(text.encode())
+    place = rng.randrange(len(content))
+    match rng.choice(["value", "value", "value", "line", "twice", "bit", "cut", "insert", "encoding"]):
+        case "value":
+            at = rng.choice([i for i, line in enumerate(lines) if re.match(r" *\w+: .", line)])
+            lines[at] = f"{lines[at].partition(':')[0]}: {rng.choice(VALUES)}\n"
+            return "".join(lines).encode()
+        case "line":
+            del lines[rng.randrange(len(lines))]
+            return "".join(lines).encode()
+        case "twice":
+            lines.insert(rng.randrange(len(lines)), rng.choice(lines))
+            return "".join(lines).encode()
+        case "bit":
+            content[place] ^= 1 << rng.randrange(8)
+        case "cut":
+            del content[place : place + rng.choice([1, 10, len(content)])]
+        case "insert":
+            content[place:place] = rng.randbytes(rng.choice([1, 4]))
+        case "encoding":
+            return text.encode(rng.choice(["utf-16", "utf-8-sig", "cp500"]))
+    return bytes(content)
+
+
+@pytest.mark.parametrize("which", ["params.yaml", "rounds.yaml"])
+def test_damaged_files_are_refused_in_one_line_or_mean_what_they_mean_to_dvc(tmp_path: Path, which: str) -> None:
+    rng = random.Random(0)
+    texts = {name: (TOP / name).read_text(encoding="utf-8") for name in ("params.yaml", "rounds.yaml")}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    path, refused = tmp_path / which, 0
+    for _ in range(300):
+        content = damaged(texts[which], rng)
+        path.write_bytes(content)
+        try:
+            params = read_params(tmp_path / "params.yaml", tmp_path / "rounds.yaml")
+            found = read_rounds(tmp_path / "rounds.yaml")
+        except InputError as error:
+            message, refused = str(error), refused + 1
+        else:
+            message = f"{path}: "
+            as_read = as_dvc(content.decode("utf-8-sig"), which)
+            assert as_read == (params.values(as_read) if which == "params.yaml" else {"rounds": found})
+        assert message.startswith(f"{path}: ")
+        assert len(message) <= len(f"{path}: ") + 200
+        assert message.isprintable()
+    assert 100 < refused < 300

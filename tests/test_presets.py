@@ -1,26 +1,82 @@
 """The presets: complete, valid, and put into params.yaml without touching anything but values."""
 
+import itertools
+import random
 import re
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dvc.utils.serialize import parse_yaml as as_dvc
 from ruamel.yaml import YAML
 
+from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
-from mutual.base.params import Params, read_params, read_rounds
+from mutual.base.params import read_params, read_rounds
 from tests.test_pipeline import dvc, sh
 from tools import preset
 
 TOP = Path(__file__).parent.parent
-NAMES = sorted(path.name for path in (TOP / "presets").iterdir())
+DEMO: dict[str, Any] = YAML(typ="safe", pure=True).load((TOP / "params.yaml").read_text(encoding="utf-8"))
+NAMES = sorted(path.stem for path in (TOP / "presets").iterdir())
 ROUNDS = {name: 5 if name == "demo" else 50 if name.endswith("mmt-plus") else 40 for name in NAMES}
-TASKS = ("dukemtmc2market1501", "market15012dukemtmc", "dukemtmc2msmt17", "market15012msmt17")
+
+# what each preset is, as the demo's values and the differences from these: spelled out, as a run would be described
+AUTHORS = {
+    "image_height": 256,
+    "image_width": 128,
+    "backbone": "resnet50",
+    "weights": "imagenet",
+    "bn_groups": 4,
+    "padding": 10,
+    "pretrain_epochs": 80,
+    "pretrain_iterations": 100,
+    "pretrain_lr": 3.5e-4,
+    "pretrain_warmup_epochs": 10,
+    "pretrain_milestones": [40, 70],
+    "pretrain_eval_epochs": 40,
+    "clusters": 500,
+    "kmeans_iterations": 300,
+    "dbscan_rho": 1.6e-3,
+    "iterations": 400,
+    "alpha": 0.999,
+    "soft_tri_weight": 0.8,
+    "erase_probability": 0.5,
+}
+ROOTS = {
+    "market1501": "data/raw/Market-1501-v15.09.15",
+    "dukemtmc": "data/raw/DukeMTMC-reID",
+    "msmt17": "data/raw/MSMT17_V1",
+}
 
 
-def params(name: str) -> Params:
-    return read_params(TOP / "presets" / name / "params.yaml", TOP / "presets" / name / "rounds.yaml")
+def data(source: str, target: str) -> dict[str, Any]:
+    sets = {"source": source, "target": target}
+    own = {f"{side}_{key}": name for side, name in sets.items() for key in ("name", "layout")}
+    return own | {f"{side}_root": ROOTS[name] for side, name in sets.items()}
+
+
+TASKS = {
+    "dukemtmc2market1501": AUTHORS | data("dukemtmc", "market1501"),
+    "market15012dukemtmc": AUTHORS | data("market1501", "dukemtmc"),
+    "dukemtmc2msmt17": AUTHORS | data("dukemtmc", "msmt17") | {"clusters": 1000},
+    "market15012msmt17": AUTHORS | data("market1501", "msmt17") | {"clusters": 1500},
+}
+MMT_PLUS = {"pooling": "gem", "clustering": "dbscan", "dbscan_eps": 0.7, "k1": 30, "backbone_lr_scale": 0.2}
+SMALL = {"image_height": 128, "image_width": 64, "padding": 5, "weights": "none", "precision": "bf16"}
+MANY = {
+    "demo_source_pids": 700,
+    "demo_target_pids": 500,
+    "demo_test_pids": 300,
+    "demo_images_per_source_pid": 20,
+}
+DIFFERENCES = (
+    {"demo": {}, "demo-long": AUTHORS | SMALL | MANY}
+    | TASKS
+    | {f"{task}-mmt-plus": values | MMT_PLUS for task, values in TASKS.items()}
+)
 
 
 @pytest.fixture
@@ -42,53 +98,37 @@ def comments(text: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith("#")]
 
 
+def values(path: Path) -> dict[str, Any]:
+    """A params.yaml as DVC reads it."""
+    found: dict[str, Any] = as_dvc(path.read_text(encoding="utf-8"), str(path))
+    return found
+
+
 # --- what is in them -------------------------------------------------------------------------------------------------
 
 
 def test_every_task_has_both_presets() -> None:
-    assert set(NAMES) == {"demo", "demo-long", *TASKS, *(f"{task}-mmt-plus" for task in TASKS)}
+    assert set(NAMES) == set(DIFFERENCES)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_is_complete_and_in_the_order_of_params(name: str) -> None:
-    text = (TOP / "presets" / name / "params.yaml").read_text(encoding="utf-8")
-    own = (TOP / "params.yaml").read_text(encoding="utf-8")
-    keys = [re.findall(r"^(\w+):", content, re.MULTILINE) for content in (text, own)]
-    assert keys[0] == keys[1]
-    assert set(keys[0]) == set(Params.model_fields)
-    assert params(name).model_dump() == YAML(typ="safe").load(text)  # as DVC reads it
-    assert text.startswith("# ")
+def test_a_preset_says_what_it_is_and_changes_something(name: str) -> None:
+    path = TOP / "presets" / f"{name}.yaml"
+    assert path.read_text(encoding="utf-8").startswith("# ")
+    content = read_yaml(path, preset.Preset)
+    assert content.rounds == ROUNDS[name]
+    if content.start is not None:
+        inherited: dict[str, Any] = {}
+        for file in preset.lineage(name)[:-1]:
+            inherited |= values(file)["params"]
+        unchanged = {key for key, value in content.params.items() if inherited[key] == value}
+        # one that another explains, or could be believed to change
+        assert unchanged <= {"clusters"}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_rounds_are_a_chain(name: str) -> None:
-    rounds = read_rounds(TOP / "presets" / name / "rounds.yaml")
-    assert rounds == {f"r{i:02d}": f"r{i - 1:02d}" for i in range(1, ROUNDS[name] + 1)}
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_names_and_folders_are_those_of_the_task(task: str) -> None:
-    folders = {"market1501": "Market-1501-v15.09.15", "dukemtmc": "DukeMTMC-reID", "msmt17": "MSMT17_V1"}
-    found = params(task)
-    assert f"{found.source_name}2{found.target_name}" == task
-    assert (found.source_layout, found.target_layout) == (found.source_name, found.target_name)
-    assert found.source_root == f"data/raw/{folders[found.source_name]}"
-    assert found.target_root == f"data/raw/{folders[found.target_name]}"
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_mmt_plus_differs_in_what_it_says(task: str) -> None:
-    plain, plus = (params(name).model_dump() for name in (task, f"{task}-mmt-plus"))
-    changed = {key: plus[key] for key in plain if plain[key] != plus[key]}
-    clustering = {"clustering": "dbscan", "dbscan_eps": 0.7, "k1": 30}
-    assert changed == clustering | {"pooling": "gem", "backbone_lr_scale": 0.2}
-
-
-def test_the_authors_presets_differ_in_task_and_clusters() -> None:
-    task_keys = {f"{side}_{key}" for side in ("source", "target") for key in ("name", "layout", "root")}
-    values = [params(task).model_dump() for task in TASKS]
-    assert [each["clusters"] for each in values] == [500, 500, 1000, 1500]
-    assert {key for each in values for key in each if each[key] != values[0][key]} == task_keys | {"clusters"}
+def test_the_demo_names_every_key_that_any_preset_changes() -> None:
+    changed = {key for name in NAMES for key in read_yaml(TOP / "presets" / f"{name}.yaml", preset.Preset).params}
+    assert set(read_yaml(TOP / "presets/demo.yaml", preset.Preset).params) == changed
 
 
 # --- putting one in --------------------------------------------------------------------------------------------------
@@ -107,12 +147,31 @@ def test_only_values_change_and_the_demo_brings_them_back(
     before = (folder / "params.yaml").read_text(encoding="utf-8")
     use(name, monkeypatch)
     after = (folder / "params.yaml").read_text(encoding="utf-8")
-    assert read_params() == params(name)
-    assert (folder / "rounds.yaml").read_bytes() == (folder / "presets" / name / "rounds.yaml").read_bytes()
+    assert values(folder / "params.yaml") == DEMO | DIFFERENCES[name]
+    assert list(values(folder / "params.yaml")) == list(DEMO)
+    read_params()
+    rounds = [f"r{number:02d}" for number in range(ROUNDS[name] + 1)]
+    assert read_rounds() == {name: start for start, name in itertools.pairwise(rounds)}
+    assert f"rounds.r{ROUNDS[name] + 1:02d}={rounds[-1]}'" in (folder / "rounds.yaml").read_text(encoding="utf-8")
     assert comments(after) == comments(before)
     assert "weight_decay: 5e-4\n" in after
     use("demo", monkeypatch)
     assert (folder / "params.yaml").read_text(encoding="utf-8") == before
+
+
+def test_nothing_is_left_of_another_preset(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = folder / "params.yaml", folder / "rounds.yaml"
+    alone = {name: preset.texts(name) for name in NAMES}
+    for name in random.Random(0).sample(NAMES * 2, 2 * len(NAMES)):
+        use(name, monkeypatch)
+        assert [file.read_text(encoding="utf-8") for file in files] == list(alone[name].values())
+
+
+def test_what_no_preset_names_stays(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "params.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("rerank: false", "rerank: true"), encoding="utf-8")
+    use("demo-long", monkeypatch)
+    assert read_params().evaluation.rerank
 
 
 def test_a_file_that_dvc_has_rewritten_gets_its_form_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +191,7 @@ def test_lists_of_another_length_keep_the_comment_below(folder: Path, monkeypatc
     path = folder / "params.yaml"
     before = path.read_text(encoding="utf-8")
     path.write_text(before.replace("  - 14\n  - 19\n", "  - 3\n  - 4\n  - 5\n"), encoding="utf-8")
-    assert read_params().pretrain_milestones == [3, 4, 5]
+    assert read_params().pretraining.pretrain_milestones == [3, 4, 5]
     use("demo", monkeypatch)
     assert path.read_text(encoding="utf-8") == before
 
@@ -158,8 +217,14 @@ def test_an_unknown_name_is_answered_with_the_known_ones(folder: Path, monkeypat
 @pytest.mark.parametrize(
     ("file", "text", "fault"),
     [
-        ("presets/demo-long/params.yaml", "alpha: 1", r"params\.yaml: alpha: missing|demo_seed: missing"),
-        ("presets/demo-long/rounds.yaml", "rounds: {1: r00}", "expected round names"),
+        ("presets/demo-long.yaml", "rounds: 5\nparams: {alpha: 1}", r"demo-long\.yaml: alpha: expected less than 1"),
+        ("presets/demo-long.yaml", "rounds: 5\nparams: {alhpa: 1}", r"demo-long\.yaml: alhpa: unknown parameter, did"),
+        ("presets/demo-long.yaml", "rounds: 0\nparams: {}", r"demo-long\.yaml: rounds: .*greater than or equal to 1"),
+        ("presets/demo-long.yaml", "rounds: 5", r"demo-long\.yaml: params: .*required"),
+        ("presets/demo-long.yaml", "rounds: 5\nparams: {}\nform: demo", r"demo-long\.yaml: form: .*not permitted"),
+        ("presets/demo-long.yaml", "from: duke\nrounds: 5\nparams: {}", r"demo-long\.yaml: from: duke: not a preset"),
+        ("presets/demo-long.yaml", "from: demo-long\nrounds: 5\nparams: {}", r"from: demo-long starts from this one"),
+        ("presets/demo.yaml", "from: demo-long\nrounds: 5\nparams: {}", r"demo\.yaml: from: demo-long starts from"),
         ("params.yaml", "alpha: [", "not valid YAML"),
         ("params.yaml", "alpha: 0.5", "missing"),
     ],

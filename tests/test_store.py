@@ -1,11 +1,15 @@
 """Outputs are there whole or not at all."""
 
+import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pytest
+from pydantic import BaseModel, ConfigDict, Field
 
 from mutual.base.errors import InputError
 from mutual.base.store import (
@@ -13,6 +17,7 @@ from mutual.base.store import (
     folder_beside,
     read_array,
     read_json,
+    read_text,
     write_array,
     write_json,
     write_text,
@@ -104,6 +109,19 @@ def test_missing_files_are_named(tmp_path: Path, name: str) -> None:
         assert str(refused.value) == f"{path}: not found"
 
 
+def test_a_folder_and_a_pipe_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # whoever opens it waits for ever
+    (tmp_path / "link").symlink_to("nowhere")
+    for read in (existing, read_array, read_json, read_text):
+        for name, found in (("folder", "a folder"), ("pipe", "something else")):
+            with pytest.raises(InputError) as refused:
+                read(tmp_path / name)
+            assert str(refused.value) == f"{tmp_path / name}: expected a file, found {found}"
+        with pytest.raises(InputError, match="link: not found"):
+            read(tmp_path / "link")
+
+
 def assert_refused_array(path: Path) -> None:
     with pytest.raises(InputError) as refused:
         read_array(path)
@@ -128,14 +146,146 @@ def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
     assert_refused_array(path)
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"{'a': 1}", b'{"a": 1}\n{', b"\xff\xfe"])
+def test_a_file_longer_than_its_array_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    write_array(path, np.arange(1000))
+    path.write_bytes(path.read_bytes() + b"x")
+    assert_refused_array(path)
+
+
+def test_every_damage_to_an_arrays_header_is_refused_or_seen_by_what_it_must_be(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    write_array(path, array)
+    whole = path.read_bytes()
+    for bit in range(8 * 128):  # all of the header
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        with contextlib.suppress(InputError):
+            found = read_array(path, dtype=np.float32, shape=(3, 4))
+            # a blank among the blanks at its end, or the order of the axes
+            assert found.shape == (3, 4)
+            assert sorted(found.ravel()) == list(range(12))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (None, 4), (3, None), (None, None), None])
+def test_an_array_of_the_expected_form_is_read(tmp_path: Path, shape: tuple[int | None, ...] | None) -> None:
+    path = tmp_path / "a.npy"
+    array = np.arange(12, dtype=np.float32).reshape(3, 4)
+    write_array(path, array)
+    np.testing.assert_array_equal(read_array(path, dtype=np.float32, shape=shape, finite=True), array)
+
+
+@pytest.mark.parametrize(
+    ("array", "fault"),
+    [
+        (np.zeros((3, 4)), "expected values of float32, found float64"),
+        (np.zeros((3, 4), ">f4"), "expected values of float32, found >f4"),
+        (np.zeros((3, 4), np.int64), "expected values of float32, found int64"),
+        (np.zeros((3, 4), "U3"), "expected values of float32, found <U3"),
+        (np.zeros(3, [("a", "f4")]), "expected values of float32, found [('a', '<f4')]"),
+        (np.zeros((3, 5), np.float32), "expected an array of shape (any, 4), found (3, 5)"),
+        (np.zeros(12, np.float32), "expected an array of shape (any, 4), found (12,)"),
+        (np.zeros((1, 3, 4), np.float32), "expected an array of shape (any, 4), found (1, 3, 4)"),
+        (np.zeros((), np.float32), "expected an array of shape (any, 4), found ()"),
+        (np.full((3, 4), np.nan, np.float32), "expected finite values, found NaN or infinity"),
+        (np.array([[0, 0, 0, -np.inf]], np.float32), "expected finite values, found NaN or infinity"),
+    ],
+)
+def test_an_array_of_another_form_is_refused(tmp_path: Path, array: np.ndarray, fault: str) -> None:
+    path = tmp_path / "a.npy"
+    write_array(path, array)
+    with pytest.raises(InputError) as refused:
+        read_array(path, dtype=np.float32, shape=(None, 4), finite=True)
+    assert str(refused.value) == f"{path}: {fault}"
+
+
+def test_a_single_nan_is_found_wherever_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    array = np.zeros((70_000, 128), np.float32)  # three pieces
+    for row in (0, 32_767, 32_768, 69_999):
+        array[row, 7] = np.nan
+        write_array(path, array)
+        with pytest.raises(InputError, match="expected finite values"):
+            read_array(path, finite=True)
+        array[row, 7] = 0
+    write_array(path, array)
+    read_array(path, finite=True)
+
+
+def test_empty_arrays_and_numbers_are_finite(tmp_path: Path) -> None:
+    for array in (np.zeros((0, 4), np.float32), np.zeros((4, 0), np.float32), np.float32(1), np.arange(3)):
+        write_array(tmp_path / "a.npy", np.asarray(array))
+        found = read_array(tmp_path / "a.npy", finite=True)
+        assert found.shape == np.shape(array)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"a": 1',
+        b"{'a': 1}",
+        b'{"a": 1}\n{',
+        b"\xff\xfe",
+        b"\xef\xbb\xbf{}",
+        '{"a": 1}'.encode("utf-16"),
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": 1e400}',
+        b'{"a": 1, "a": 2}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+    ],
+)
 def test_damaged_json_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(InputError) as refused:
         read_json(path)
-    assert str(refused.value).startswith(f"{path}: expected JSON")
-    assert "\n" not in str(refused.value)
+    message = str(refused.value).removeprefix(f"{path}: ")
+    assert message.startswith("expected JSON")
+    assert message.isprintable()
+    assert len(message) <= 220
+
+
+class Figures(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    clusters: Annotated[int, Field(ge=1)]
+    eps: Annotated[float, Field(gt=0)] | None = None
+
+
+def test_json_of_the_expected_form_is_read_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"clusters": 5, "eps": 1})
+    assert read_json(path, Figures) == Figures(clusters=5, eps=1.0)
+    write_json(path, {"a": [1, 2], "b": []})
+    assert read_json(path, dict[str, list[float]]) == {"a": [1.0, 2.0], "b": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({}, "clusters: Field required"),
+        ({"clusters": "5"}, "clusters: Input should be a valid integer, found '5'"),
+        ({"clusters": True}, "clusters: Input should be a valid integer, found True"),
+        ({"clusters": None}, "clusters: Input should be a valid integer, found None"),
+        ({"clusters": -1}, "clusters: Input should be greater than or equal to 1, found -1"),
+        ({"clusters": 5, "eps": 0}, "eps: Input should be greater than 0, found 0"),
+        ({"clusters": 5, "q": 1}, "q: Extra inputs are not permitted, found 1"),
+        ([1], "Input should be a valid dictionary or instance of Figures, found [1]"),
+        (None, "Input should be a valid dictionary or instance of Figures, found None"),
+    ],
+)
+def test_json_of_another_form_is_refused(tmp_path: Path, content: object, fault: str) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, content)
+    with pytest.raises(InputError) as refused:
+        read_json(path, Figures)
+    assert str(refused.value) == f"{path}: {fault}"
 
 
 FULL_DISK = """
@@ -178,6 +328,25 @@ def test_a_full_disk_ends_a_stage_with_one_line_and_keeps_the_old_output(tmp_pat
     assert done.stderr.count("\n") == 1
     assert path.read_text() == "old"
     assert [found.name for found in tmp_path.iterdir()] == ["output"]
+
+
+# --- what a killed run leaves ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a[1]*.txt"])
+def test_the_leftovers_of_killed_writes_are_swept_when_the_output_is_written_again(tmp_path: Path, name: str) -> None:
+    for pid in (1, 77, 4_000_000):
+        (tmp_path / f".{name}.{pid}.tmp").write_text("half")
+    others = {".b.txt.77.tmp", f".{name}.old", f"{name}.77.tmp"}
+    for other in others:
+        (tmp_path / other).write_text("another's")
+    write_text(tmp_path / name, "whole")
+    assert {found.name for found in tmp_path.iterdir()} == {name} | others
+
+
+def test_leftovers_are_no_change_to_dvc() -> None:
+    ignored = (TOP / ".dvcignore").read_text(encoding="utf-8").splitlines()
+    assert {".*.tmp", ".*.old"} <= set(ignored)
 
 
 # --- whole folders ---------------------------------------------------------------------------------------------------

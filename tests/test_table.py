@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from mutual.base.documents import parse_yaml
 from mutual.base.errors import InputError
-from mutual.base.params import Params, read_params
+from mutual.base.params import PARAMS_FILE, PLACES
 from mutual.experiments.comparison import (
     ACCURACY,
     FIGURES,
@@ -24,18 +25,17 @@ from mutual.experiments.comparison import (
     without_copies,
 )
 from mutual.experiments.tables import as_csv, as_latex, as_markdown
-from tools import table
+from tools import preset, table
 
 TOP = Path(__file__).parent.parent
 PUBLISHED = list(csv.DictReader(io.StringIO((TOP / "docs/published.csv").read_text(encoding="utf-8"))))
-DUKE_TO_MARKET = TOP / "presets/dukemtmc2market1501"
+DUKE_TO_MARKET = parse_yaml(preset.texts("dukemtmc2market1501")[PARAMS_FILE])
 
 
 def params(**changed: Any) -> dict[str, Any]:
     """The authors' parameters from DukeMTMC-reID to Market-1501, some of them changed."""
-    values = read_params(DUKE_TO_MARKET / "params.yaml", DUKE_TO_MARKET / "rounds.yaml").model_dump()
-    assert set(changed) <= {*values, "rounds"}
-    return values | {"rounds": 40} | changed
+    assert set(changed) <= {*DUKE_TO_MARKET, "rounds"}
+    return DUKE_TO_MARKET | {"rounds": 40} | changed
 
 
 def experiment(last: float = 0.7, name: str = "one", **changed: Any) -> Experiment:
@@ -80,7 +80,7 @@ def test_a_label_has_clustering_and_backbone() -> None:
 
 
 def test_labels_name_parameters_that_exist() -> None:
-    assert set(NAMED) <= set(Params.model_fields)
+    assert set(NAMED) <= set(PLACES)
 
 
 def test_what_else_differs_is_appended_for_every_group() -> None:
@@ -109,7 +109,7 @@ def test_lists_and_words_are_appended_as_params_has_them() -> None:
     assert second.endswith(", resnet50, pretrain_milestones=[40, 70], rerank=false, rounds=50")
 
 
-@pytest.mark.parametrize("key", [key for key in Params.model_fields if key not in ("seeds", "seed")])
+@pytest.mark.parametrize("key", [key for key in PLACES if key not in ("seeds", "seed")])
 def test_no_two_groups_share_a_name(key: str) -> None:
     value = params()[key]
     number = isinstance(value, int | float) and not isinstance(value, bool)

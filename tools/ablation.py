@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
+from mutual.base.documents import DocumentError, parse_yaml
 from mutual.base.errors import InputError, run
-from mutual.base.store import existing
+from mutual.base.store import read_text
 from tools.table import dvc, exp_show, flat, write_tables
 
 ABLATION = Path("experiments/ablation.yaml")
@@ -29,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run experiments/ablation.yaml and print its table.")
     parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
     jobs = parser.parse_args().jobs
-    planned = experiments(existing(ABLATION).read_text(encoding="utf-8"))
+    planned = experiments(read_text(ABLATION))
     status = dvc("queue", "status")
     # without a worker, what DVC still calls running was killed
     known = finished() | in_queue(status, "Queued", *(["Running"] if has_worker(status) else []))
@@ -61,8 +60,8 @@ class Ablation(BaseModel):
 def experiments(text: str) -> dict[str, list[str]]:
     """Name of each experiment -> its settings, pair by pair, so that the first numbers of all rows come early."""
     try:
-        ablation = Ablation.model_validate(YAML(typ="safe", pure=True).load(text))
-    except (YAMLError, ValidationError) as error:
+        ablation = Ablation.model_validate(parse_yaml(text))
+    except (DocumentError, ValidationError) as error:
         expected = "`seeds`, a list of pairs of numbers, and `rows`, each a list of settings such as alpha=0"
         raise InputError(f"{ABLATION}: expected {expected}: {' '.join(str(error).split())}") from None
     planned = {}

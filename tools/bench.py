@@ -29,6 +29,7 @@ from mutual.images.index import PUBLISHED, check_counts
 from mutual.images.layouts import read_dataset
 from mutual.images.packing import pack
 from mutual.machine.processes import cpus
+from tools import preset
 
 TABLE = Path("metrics/bench.csv")
 COLUMNS = ("row", "median_s", "smallest_s", "largest_s", "runs", "peak_mib", "yardstick_s", "note")
@@ -436,8 +437,8 @@ def nothing_to_do(command: str) -> Timed:
         for name in ("demo", "mutual", "stages", ".dvc"):
             ignored = shutil.ignore_patterns("__pycache__", "cache", "tmp")
             shutil.copytree(name, project / name, ignore=ignored)
-        for name in ("params.yaml", "rounds.yaml"):
-            shutil.copy(Path("presets/demo-long") / name, project / name)
+        for path, text in preset.texts("demo-long").items():
+            write_text(project / path, text)
 
         subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
         with Repo(folder) as repo:

@@ -1,54 +1,114 @@
-"""Put a preset into params.yaml and rounds.yaml: ``python -m tools.preset NAME``; without a name, list them."""
+"""Put a preset into params.yaml and rounds.yaml: ``python -m tools.preset NAME``; without a name, list them.
+
+A preset, presets/NAME.yaml, holds what it changes in another one and its number of rounds. All of them start from the
+demo, which names the project's own value of every key that any of them changes: so nothing is left of another preset.
+What no preset names stays as it is in params.yaml.
+"""
 
 import argparse
 import io
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BaseModel, ConfigDict, Field
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
-from mutual.base.errors import InputError, run
-from mutual.base.params import PARAMS_FILE, ROUNDS_FILE, read_params
+from mutual.base.documents import read_yaml
+from mutual.base.errors import InputError, run, shown
+from mutual.base.params import FIRST_ROUND, PARAMS_FILE, ROUNDS_FILE, checked, read_mapping, round_name
 from mutual.base.store import write_text
 
 PRESETS = Path("presets")
+ROUNDS_TEXT = """\
+# Which round starts from which: {first} is the pre-trained pair. One line more is one round more:
+#   dvc exp run -S 'rounds.yaml:+rounds.{next}={last}'
+rounds:
+"""
+
+
+class Preset(BaseModel):
+    """What presets/NAME.yaml holds."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    start: Annotated[str | None, Field(alias="from")] = None  # the preset that it changes; none: the demo
+    rounds: Annotated[int, Field(ge=1, le=10_000)]
+    params: dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Put a preset into params.yaml and rounds.yaml.")
     parser.add_argument("name", nargs="?", metavar="NAME", help="without a name the presets are listed")
     name = parser.parse_args().name
-    known = sorted(path.parent.name for path in PRESETS.glob("*/params.yaml"))
     if name is None:
-        print(listing(known))
-    elif name not in known:
-        raise InputError(f"{name}: not a preset, expected {', '.join(known)}")
+        print(listing(names()))
     else:
-        apply(PRESETS / name)
+        apply(name)
         print(f"{PARAMS_FILE} and {ROUNDS_FILE} are those of {name}")
+
+
+def names() -> list[str]:
+    """All presets, in the order of their names."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def listing(names: list[str]) -> str:
     """One line for each preset: its name and the first line of its comment."""
     width = max(map(len, names), default=0)
-    titles = [(PRESETS / name / PARAMS_FILE).read_text(encoding="utf-8").partition("\n")[0] for name in names]
+    titles = [file_of(name).read_text(encoding="utf-8").partition("\n")[0] for name in names]
     return "\n".join(f"{name:{width}}  {title.removeprefix('# ')}" for name, title in zip(names, titles, strict=True))
 
 
-def apply(preset: Path) -> None:
+def apply(name: str) -> None:
     """Write the preset's values among the comments of params.yaml, and its rounds; nothing before all is checked."""
-    for file in (preset / PARAMS_FILE, PARAMS_FILE):
-        read_params(file, preset / ROUNDS_FILE)
-    files = (PARAMS_FILE, preset / PARAMS_FILE, preset / ROUNDS_FILE)
-    text, values, rounds = (file.read_text(encoding="utf-8") for file in files)
-    write_text(PARAMS_FILE, with_values(text, values))
-    write_text(ROUNDS_FILE, rounds)
+    for path, text in texts(name).items():
+        write_text(path, text)
+
+
+def texts(name: str) -> dict[Path, str]:
+    """What params.yaml and rounds.yaml become with a preset. Raises :class:`InputError` when that cannot be used."""
+    own, files = read_mapping(PARAMS_FILE), lineage(name)
+    checked(own, PARAMS_FILE)
+    presets = [read_yaml(file, Preset) for file in files]
+    for preset in presets:
+        own |= preset.params
+    checked(own, files[-1])
+    text = PARAMS_FILE.read_text(encoding="utf-8")
+    for file in files:
+        text = with_values(text, file.read_text(encoding="utf-8"))
+    return {PARAMS_FILE: text, ROUNDS_FILE: chain(presets[-1].rounds)}
+
+
+def lineage(name: str) -> list[Path]:
+    """The files of a preset and of those that it starts from, these first."""
+    files: list[Path] = []
+    start: str | None = name
+    while start is not None:
+        if start not in names():
+            of = f"{files[0]}: from: " if files else ""
+            raise InputError(f"{of}{shown(start)[1:-1]}: not a preset, expected {', '.join(names())}")
+        if file_of(start) in files:
+            raise InputError(f"{files[0]}: from: {start} starts from this one")
+        files.insert(0, file_of(start))
+        start = read_yaml(files[0], Preset).start
+    return files
+
+
+def file_of(name: str) -> Path:
+    """``demo`` -> presets/demo.yaml."""
+    return PRESETS / f"{name}.yaml"
+
+
+def chain(count: int) -> str:
+    """A rounds.yaml in which each of so many rounds starts from the one before."""
+    lines = [f"  {round_name(number)}: {round_name(number - 1)}\n" for number in range(1, count + 1)]
+    return ROUNDS_TEXT.format(first=FIRST_ROUND, last=round_name(count), next=round_name(count + 1)) + "".join(lines)
 
 
 def with_values(text: str, preset: str) -> str:
     """``text``, a params.yaml with comments, with the values of ``preset`` as these are written (5e-4 stays 5e-4)."""
-    content, values = round_trip().load(text), round_trip().load(preset)
+    content, values = round_trip().load(text), round_trip().load(preset)["params"]
     for key, value in values.items():
         if isinstance(value, CommentedSeq):
             refill(content[key], value)

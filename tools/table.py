@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from mutual.base.documents import parse_yaml
 from mutual.base.errors import InputError, run
 from mutual.base.params import PARAMS_FILE
 from mutual.base.store import existing, write_text
@@ -142,7 +141,7 @@ def lock(rev: str) -> dict[str, Any]:
         text = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
     else:
         text = subprocess.run(["git", "show", f"{rev}:{LOCK}"], capture_output=True, text=True, check=False).stdout
-    found: dict[str, Any] = (YAML(typ="safe", pure=True).load(text) or {}).get("stages", {})
+    found: dict[str, Any] = (parse_yaml(text) or {}).get("stages", {})
     return found
 
 

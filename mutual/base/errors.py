@@ -1,8 +1,12 @@
 """A user's mistake ends a stage with one line on stderr and exit code 1, never with a traceback."""
 
 import errno
+import reprlib
 import sys
 from collections.abc import Callable
+
+LINE = 200  # characters of the longest line that a user is given to read
+ECHO = 60  # characters of the longest value that is shown within it
 
 
 class InputError(Exception):
@@ -13,17 +17,48 @@ def run(main: Callable[[], None]) -> None:
     """Call a stage's ``main``; print an :class:`InputError`, a full disk and the like as one line and exit with 1."""
     try:
         main()
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        reason = error.strerror or str(error)
-        sys.exit(f"error: {error.filename or 'a file'}: {'cannot be written: ' if full else ''}{reason}")
-    except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, known by name so that not every stage imports torch
+    except (InputError, OSError, RuntimeError, MemoryError) as error:
+        text = _told(error)
+        if text is None:
             raise
-        sys.exit(f"error: batch_size: the GPU's memory is not enough: {str(error).splitlines()[0]}")
-    except MemoryError:
-        sys.exit("error: this machine's memory is not enough")
+        sys.exit(one_line(f"error: {text}"))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def one_line(text: str, most: int = LINE) -> str:
+    """``text`` on one line of at most ``most`` characters; of a longer one the middle is left out.
+
+    The start names the thing, the end says what was found. What a terminal would not print, or obey, is escaped.
+    """
+    line = " ".join(text.split())
+    line = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    tail = most // 3
+    return line if len(line) <= most else f"{line[: most - tail - 3]}...{line[len(line) - tail :]}"
+
+
+def shown(value: object) -> str:
+    """A value as Python writes it, in at most 60 characters, however long, deep or odd it is."""
+    writer = reprlib.Repr()
+    writer.maxstring = writer.maxlong = writer.maxother = ECHO
+    writer.maxlevel = 3
+    try:
+        return one_line(writer.repr(value), ECHO)
+    except ValueError:  # an int of thousands of digits, which Python does not write
+        return f"<{type(value).__name__}>"
+
+
+def _told(error: Exception) -> str | None:
+    """What to tell of an error; None where it is a bug, whose traceback is wanted."""
+    match error:
+        case InputError():
+            return str(error)
+        case OSError():
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            reason = error.strerror or str(error)
+            return f"{error.filename or 'a file'}: {'cannot be written: ' if full else ''}{reason}"
+        case MemoryError():
+            return "this machine's memory is not enough"
+        case _ if type(error).__name__ == "OutOfMemoryError":  # torch's: not every stage imports torch
+            return f"batch_size: the GPU's memory is not enough: {str(error).splitlines()[0]}"
+    return None

@@ -1,34 +1,53 @@
 """params.yaml and rounds.yaml: read once, checked whole, wrong values named in one line."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from mutual.base.errors import InputError
+from mutual.base.documents import read_yaml
+from mutual.base.errors import InputError, shown
 
 PARAMS_FILE = Path("params.yaml")
 ROUNDS_FILE = Path("rounds.yaml")
 FIRST_ROUND = "r00"  # the pre-trained peers: what r01 starts from
 
+# Upper bounds are far above what anyone has had a use for and below what would run for years, fill a disk or overflow:
+# the largest published re-ID set has 126,441 images of 4,101 people; the longest published training 120 epochs of 400
+# iterations; 2048 pixels is the height of a whole photograph.
+IMAGES = 2_000_000  # drawn for one data set: 12 kB each in memory and on disk
+PIXELS = 2**28  # of a batch as the network sees it: 3 GB in float32
+
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet_ibn50a", "mobilenet_v2"]
 Layout = Literal["market1501", "dukemtmc", "msmt17"]
-Name = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as many as NumPy's, torch's and scikit-learn's generators all take
+People = Annotated[int, Field(ge=2, le=10_000)]
+Pictures = Annotated[int, Field(ge=2, le=1_000)]
+Epochs = Annotated[int, Field(ge=1, le=10_000)]
+Iterations = Annotated[int, Field(ge=1, le=1_000_000)]
+Neighbours = Annotated[int, Field(ge=1, le=10_000)]
+
+
+def _plain(value: str) -> str:
+    if value != value.strip() or re.search("[\x00-\x1f\x7f-\x9f\ud800-\udfff]", value):
+        raise ValueError(f"expected text without control characters and blanks at its ends, got {shown(value)}")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_plain)]
 
 
 def _eps(value: object) -> object:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value == "rule" or (number and 0 < float(value) <= 2):  # type: ignore[arg-type]
+    if value == "rule" or (number and 0 < value <= 2):  # type: ignore[operator]
         return value
-    raise ValueError(f"dbscan_eps: expected rule, or a distance above 0 and at most 2, got {value!r}")
+    raise ValueError(f"expected rule, or a distance above 0 and at most 2, got {shown(value)}")
 
 
 class View(BaseModel):
@@ -40,13 +59,21 @@ class View(BaseModel):
 class Drawing(View):
     """The demo's drawn data."""
 
-    demo_seed: Annotated[int, Field(ge=0)]
-    demo_source_pids: Annotated[int, Field(ge=2)]
-    demo_target_pids: Annotated[int, Field(ge=2)]
-    demo_test_pids: Annotated[int, Field(ge=2)]
-    demo_images_per_source_pid: Annotated[int, Field(ge=2)]
-    demo_images_per_target_pid: Annotated[int, Field(ge=2)]
-    demo_images_per_test_pid: Annotated[int, Field(ge=2)]
+    demo_seed: Seed
+    demo_source_pids: People
+    demo_target_pids: People
+    demo_test_pids: People
+    demo_images_per_source_pid: Pictures
+    demo_images_per_target_pid: Pictures
+    demo_images_per_test_pid: Pictures
+
+    @model_validator(mode="after")
+    def _fit_a_disk(self) -> Self:
+        for split in ("source", "target", "test"):
+            pids, images = getattr(self, f"demo_{split}_pids"), getattr(self, f"demo_images_per_{split}_pid")
+            if pids * images > IMAGES:
+                raise ValueError(f"demo_{split}_pids: expected at most {IMAGES} images in all, got {pids} x {images}")
+        return self
 
 
 class DataSet(View):
@@ -60,8 +87,8 @@ class DataSet(View):
 class Size(View):
     """What every image is resized to."""
 
-    image_height: Annotated[int, Field(ge=32)]
-    image_width: Annotated[int, Field(ge=16)]
+    image_height: Annotated[int, Field(ge=32, le=2048)]
+    image_width: Annotated[int, Field(ge=16, le=2048)]
 
 
 class NetworkForm(View):
@@ -84,23 +111,23 @@ class Start(View):
 class Peers(View):
     """The peers, and the seed of what they share."""
 
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0)]
+    seeds: Annotated[list[Seed], Field(min_length=1, max_length=64)]  # all of them train at once, in one memory
+    seed: Seed
 
     @model_validator(mode="after")
     def _differ(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"seeds: expected a different seed for every peer, got {self.seeds}")
+            raise ValueError(f"seeds: expected a different seed for every peer, got {shown(self.seeds)}")
         return self
 
 
 class Batches(View):
     """Batches of training, and how batch norms see them."""
 
-    batch_size: Annotated[int, Field(ge=2)]
-    bn_groups: Count
-    instances: Annotated[int, Field(ge=2)]
-    padding: Annotated[int, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=2, le=2**16)]
+    bn_groups: Annotated[int, Field(ge=1, le=2**15)]
+    instances: Annotated[int, Field(ge=2, le=2**15)]
+    padding: Annotated[int, Field(ge=0, lt=2048)]
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -120,23 +147,23 @@ class Penalties(View):
     """What keeps every training from being too sure."""
 
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
+    weight_decay: Share
 
 
 class Pretraining(View):
     """Pre-training on the source."""
 
-    pretrain_epochs: Count
-    pretrain_iterations: Count
+    pretrain_epochs: Epochs
+    pretrain_iterations: Iterations
     pretrain_lr: Rate
-    pretrain_warmup_epochs: Annotated[int, Field(ge=0)]
-    pretrain_milestones: list[Count]
-    pretrain_eval_epochs: Count
+    pretrain_warmup_epochs: Annotated[int, Field(ge=0, le=10_000)]
+    pretrain_milestones: Annotated[list[Epochs], Field(max_length=100)]
+    pretrain_eval_epochs: Epochs
 
     @model_validator(mode="after")
     def _rise(self) -> Self:
         if self.pretrain_milestones != sorted(set(self.pretrain_milestones)):
-            raise ValueError(f"pretrain_milestones: expected rising epochs, got {self.pretrain_milestones}")
+            raise ValueError(f"pretrain_milestones: expected rising epochs, got {shown(self.pretrain_milestones)}")
         return self
 
 
@@ -144,26 +171,26 @@ class Clustering(View):
     """From features to pseudo labels."""
 
     clustering: Literal["kmeans", "dbscan"]
-    clusters: Annotated[int, Field(ge=2)]
+    clusters: Annotated[int, Field(ge=2, le=1_000_000)]
     kmeans_by: Literal["own", "faiss"]
-    kmeans_iterations: Count
+    kmeans_iterations: Iterations
     dbscan_eps: Annotated[float | Literal["rule"], BeforeValidator(_eps)]
     dbscan_rho: Annotated[float, Field(gt=0, le=1)]
-    dbscan_min_samples: Count
-    k1: Count
-    k2: Count
+    dbscan_min_samples: Neighbours
+    k1: Neighbours
+    k2: Neighbours
     source_distance_weight: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Adaptation(View):
     """One round of adaptation, whichever refinery learns from the pseudo labels."""
 
-    refinery: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    iterations: Count
+    refinery: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+    iterations: Iterations
     lr: Rate
     backbone_lr_scale: Rate
     erase_probability: Share
-    source_weight: Annotated[float, Field(ge=0)]
+    source_weight: Annotated[float, Field(ge=0, le=1000)]
     dsbn: bool
 
     @model_validator(mode="after")
@@ -191,8 +218,8 @@ class Evaluation(View):
 class Params(BaseModel):
     """Every choice of the experiment; params.yaml explains each key above its line.
 
-    The file is flat, so that ``-S alpha=0.999`` works; here its keys stand together by use. A key of the file
-    belongs to the one view that has a field of its name, ``source_…`` and ``target_…`` to the two data sets.
+    The file is flat, so that ``-S alpha=0.999`` works; here its keys stand together by use. A key of the file belongs
+    to the one view that has a field of its name, ``source_…`` and ``target_…`` to the two data sets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -216,7 +243,16 @@ class Params(BaseModel):
     def _fit_together(self) -> Self:
         pretrained = self.start.pretrained
         if pretrained != "none" and len(self.peers.seeds) > 1 and "{seed}" not in pretrained:
-            raise ValueError(f"pretrained: expected {{seed}} in the path, a file for each peer, got {pretrained}")
+            raise ValueError(
+                f"pretrained: expected {{seed}} in the path, a file for each peer, got {shown(pretrained)}"
+            )
+        height, width = self.size.image_height, self.size.image_width
+        if self.batches.padding >= min(height, width):  # a view could be all black
+            expected = f"less than the images' height and width ({min(height, width)})"
+            raise ValueError(f"padding: expected {expected}, got {self.batches.padding}")
+        if self.batches.batch_size * height * width > PIXELS:
+            got = f"{self.batches.batch_size} x {height} x {width}"
+            raise ValueError(f"batch_size: expected at most {PIXELS} pixels in a batch, got {got}")
         return self
 
     def values(self, keys: Iterable[str]) -> dict[str, Any]:
@@ -245,20 +281,27 @@ def read_params(params_file: Path = PARAMS_FILE, rounds_file: Path = ROUNDS_FILE
     Raises :class:`InputError` naming the file, the key and what was expected.
     """
     read_rounds(rounds_file)
-    content = _read_mapping(params_file)
+    return checked(read_mapping(params_file), params_file)
+
+
+def checked(content: Mapping[Any, Any], path: Path) -> Params:
+    """The parameters of these flat keys. Raises :class:`InputError` that names ``path`` as where they come from."""
+    # before anything else: where a key is mistyped, the right one is missing
+    if unknown := [key for key in content if key not in PLACES]:
+        raise InputError(f"{path}: {_unknown(unknown[0])}{_and_more(unknown)}")
     try:
         return Params.model_validate(by_view(content))
     except ValidationError as error:
-        raise InputError(f"{params_file}: {_first_fault(error)}") from None
+        raise InputError(f"{path}: {_first_fault(error)}") from None
 
 
-def by_view(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat keys of params.yaml, each in its view; unknown ones stay where they are."""
-    sorted_in: dict[str, Any] = {view: {} for view in Params.model_fields}
+def by_view(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The flat keys of params.yaml, all of them known, each in its view."""
+    views: dict[str, dict[str, Any]] = {view: {} for view in Params.model_fields}
     for key, value in content.items():
-        view, field = PLACES.get(key, ("", key))
-        (sorted_in[view] if view else sorted_in)[field] = value
-    return sorted_in
+        view, field = PLACES[key]
+        views[view][field] = value
+    return views
 
 
 def read_rounds(path: Path = ROUNDS_FILE) -> dict[str, str]:
@@ -267,7 +310,7 @@ def read_rounds(path: Path = ROUNDS_FILE) -> dict[str, str]:
     Raises :class:`InputError` for keys that are no strings (DVC silently makes no stages of integers), for a round
     that starts from none of the others, and for a cycle.
     """
-    content = _read_mapping(path)
+    content = read_mapping(path)
     rounds = content.get("rounds")
     if set(content) != {"rounds"} or not isinstance(rounds, Mapping):
         raise InputError(f"{path}: expected one key `rounds` with a mapping such as `r01: r00`")
@@ -279,66 +322,87 @@ def read_rounds(path: Path = ROUNDS_FILE) -> dict[str, str]:
         for what in (name, start):
             if not is_round(what):
                 raise InputError(
-                    f"{path}: {what!r}: expected round names such as r01, in `round: the one it starts from`"
+                    f"{path}: {shown(what)}: expected round names such as r01, in `round: the one it starts from`"
                 )
         if name == FIRST_ROUND:
             raise InputError(f"{path}: {FIRST_ROUND} is the pre-trained pair and starts from nothing")
         if start != FIRST_ROUND and start not in rounds:
             raise InputError(f"{path}: {name} starts from {start}, which is neither {FIRST_ROUND} nor another round")
-    return {name: rounds[name] for name in sorted(rounds, key=lambda name: (_depth(path, rounds, name), name))}
+    return _in_order(path, rounds)
 
 
 def is_round(name: object) -> bool:
-    """Whether this is a round's name, such as r01."""
-    return isinstance(name, str) and re.fullmatch(r"r([0-9]{2}|[1-9][0-9]{2,})", name) is not None
+    """Whether this is a round's name: r01 .. r99999."""
+    return isinstance(name, str) and re.fullmatch(r"r([0-9]{2}|[1-9][0-9]{2,4})", name) is not None
 
 
 def round_number(name: str) -> int:
     """``r07`` -> 7."""
     if not is_round(name):
-        raise InputError(f"{name!r}: expected a round's name such as r01")
+        raise InputError(f"{shown(name)}: expected a round's name such as r01")
     return int(name[1:])
 
 
-def _depth(path: Path, rounds: Mapping[str, str], name: str) -> int:
-    """How many rounds come before this one."""
-    chain = [name]
-    while (start := rounds.get(chain[-1])) is not None:
-        if start in chain:
-            raise InputError(f"{path}: the rounds {' <- '.join([*chain, start])} form a cycle")
-        chain.append(start)
-    return len(chain) - 1
+def round_name(number: int) -> str:
+    """7 -> ``r07``."""
+    return f"r{number:02d}"
 
 
-def _read_mapping(path: Path) -> dict[Any, Any]:
-    # YAML 1.2 as DVC reads it: there 5e-4 is a number; PyYAML would make it a string
-    try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found: run from the project's top folder") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+def _in_order(path: Path, rounds: Mapping[str, str]) -> dict[str, str]:
+    """The rounds by how many come before each, then by name. Raises :class:`InputError` for a cycle."""
+    followers = defaultdict(list)
+    for name, start in rounds.items():
+        followers[start].append(name)
+    ordered: dict[str, str] = {}
+    names = [FIRST_ROUND]
+    while names := sorted(follower for name in names for follower in followers[name]):
+        ordered |= {name: rounds[name] for name in names}
+    if len(ordered) < len(rounds):
+        # each of the others leads into a cycle
+        name, chain = min(set(rounds) - set(ordered)), {}
+        while name not in chain:
+            chain[name] = rounds[name]
+            name = rounds[name]
+        cycle = [*list(chain)[list(chain).index(name) :], name]
+        some = cycle if len(cycle) <= 12 else [*cycle[:5], "...", *cycle[-5:]]
+        raise InputError(f"{path}: the rounds {' <- '.join(some)} form a cycle")
+    return ordered
+
+
+def read_mapping(path: Path) -> dict[Any, Any]:
+    """The keys and values of one of the two files, unchecked."""
+    if not path.exists():
+        raise InputError(f"{path}: not found: run from the project's top folder")
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected `key: value` lines")
     return content
 
 
+def _unknown(key: object) -> str:
+    """That this key is no parameter, and which may have been meant."""
+    if not isinstance(key, str):
+        return f"{shown(key)}: unknown parameter"
+    meant = get_close_matches(key[:100], PLACES, n=1)
+    name = key if re.fullmatch(r"[\w.-]{1,60}", key) else shown(key)
+    return f"{name}: unknown parameter" + "".join(f", did you mean {each}?" for each in meant)
+
+
+def _and_more(faults: list[Any]) -> str:
+    return f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+
+
 def _first_fault(error: ValidationError) -> str:
     """The first fault as ``key: what was expected, what was got``, and how many more there are."""
-    # an unknown key first: where one is mistyped, the right one is missing
-    faults = sorted(error.errors(), key=lambda fault: fault["type"] != "extra_forbidden")
+    faults = error.errors()
     first = faults[0]
     view, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("",)
-    key = keys_of(view).get(inner[0], inner[0]) if inner and view in Params.model_fields else view
-    key = ".".join([key, *inner[1:]])
+    key = ".".join([keys_of(view)[inner[0]], *inner[1:]]) if inner else ""
     if first["type"] == "missing":
         text = f"{key}: missing"
-    elif first["type"] == "extra_forbidden":
-        meant = get_close_matches(key, PLACES, n=1)
-        text = f"{key}: unknown parameter" + "".join(f", did you mean {name}?" for name in meant)
-    elif first["type"] == "value_error":
-        text = str(first["ctx"]["error"])
+    elif first["type"] == "value_error":  # of one value, or of several of which it names the one to change
+        text = f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
     else:
         message = re.sub(r"^\w+ should (be|have) | after validation.*", "", first["msg"])
-        text = f"{key}: expected {message}, got {first['input']!r}"
-    return text + (f" (and {len(faults) - 1} more)" if len(faults) > 1 else "")
+        text = f"{key}: expected {message}, got {shown(first['input'])}"
+    return text + _and_more(faults)

@@ -1,0 +1,55 @@
+"""Reads tables of comma-separated values: which columns they have, and what stands in these."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mutual.base.errors import InputError, shown
+from mutual.base.store import existing
+
+INT64 = np.iinfo(np.int64)
+
+
+def read_columns(path: Path, header: Sequence[str], wanted: Sequence[str] | None = None) -> list[list[str]]:
+    """The wanted columns of a table with this header, all when None, as texts; others are dropped as they are read.
+
+    Line ends may be those of any system. A text that is not UTF-8, such as an old file name, keeps its bytes. Raises
+    :class:`InputError` naming the file and the line where a row has other columns.
+    """
+    places = [list(header).index(name) for name in (header if wanted is None else wanted)]
+    columns: list[list[str]] = [[] for _ in places]
+    with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for number, row in enumerate(reader):
+                right = row == list(header) if number == 0 else len(row) == len(header)
+                if not right or any("\0" in text for text in row):
+                    raise InputError(f"{path}: line {reader.line_num}: expected {','.join(header)}, found {shown(row)}")
+                if number:
+                    for column, place in zip(columns, places, strict=True):
+                        column.append(row[place])
+        except csv.Error as error:  # an open quote, a field of 200 kB
+            raise InputError(f"{path}: line {reader.line_num}: expected {','.join(header)}: {error}") from None
+    if reader.line_num == 0:
+        raise InputError(f"{path}: empty, expected the header {','.join(header)}")
+    return columns
+
+
+def integers(path: Path, name: str, texts: Sequence[str], *, least: int = INT64.min) -> np.ndarray:
+    """A column of whole numbers, not below ``least``: (N,) int64. ``name`` is the column's, for :class:`InputError`."""
+    expected = "whole numbers" if least == INT64.min else f"whole numbers from {least}"
+    for row, text in enumerate(texts, start=1):
+        if not (re.fullmatch(r"-?[0-9]{1,19}", text) and least <= int(text) <= INT64.max):
+            raise InputError(f"{path}: {name} of row {row}: expected {expected}, found {shown(text)}")
+    return np.array([int(text) for text in texts], np.int64)
+
+
+def numbers(path: Path, name: str, texts: Sequence[str]) -> np.ndarray:
+    """A column of finite numbers, NaN where a field is empty: (N,) float64. ``name`` is the column's."""
+    for row, text in enumerate(texts, start=1):
+        if text and not (re.fullmatch(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?", text)):
+            raise InputError(f"{path}: {name} of row {row}: expected a finite number, found {shown(text)}")
+    return np.array([float(text) if text else np.nan for text in texts], np.float64)
