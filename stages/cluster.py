@@ -5,7 +5,8 @@ Writes pseudo_labels.csv, centroids.npy and clustering.json there.
 Example: python -m stages.cluster --round r02 --start r01
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.cluster")
 
 import numpy as np
 
@@ -18,12 +19,13 @@ from mutual.images.index import read_cameras
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
+from stages.door import arguments
 from stages.places import MODELS, PACKED, ROUNDS
 
 
 def main() -> None:
     """``--round r02 --start r01``."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "stages.cluster")
     parser.add_argument("--round", required=True)
     parser.add_argument("--start", required=True)
     args = parser.parse_args()

@@ -6,7 +6,9 @@ the report this is the only stage that reads the target's identities; nothing th
 trains. Example: python -m stages.evaluate --round r01; r00 is direct transfer, before any adaptation.
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.evaluate")
+
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,13 @@ from mutual.images.index import Index, read_index
 from mutual.machine.device import deterministic_device
 from mutual.networks.peers import peer_path, read_network
 from mutual.networks.reid import inference
+from stages.door import arguments
 from stages.places import MODELS, PACKED, RESULTS, RETRIEVAL, ROUNDS
 
 
 def main() -> None:
     """``--round r01``: its teachers, one by one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "stages.evaluate")
     parser.add_argument("--round", required=True)
     name: str = parser.parse_args().round
     params, device, target = read_params(), deterministic_device(), PACKED / "target"

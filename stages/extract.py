@@ -4,7 +4,8 @@ Where the source takes part in the round, its training images' features too -> s
 Reads models/<start>. Example: python -m stages.extract --round r02 --start r01
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.extract")
 
 from mutual.base.errors import run
 from mutual.base.params import read_params
@@ -14,12 +15,13 @@ from mutual.evaluation.features import extract
 from mutual.machine.device import deterministic_device
 from mutual.networks.peers import peer_path, read_network
 from mutual.networks.reid import inference
+from stages.door import arguments
 from stages.places import MODELS, PACKED, ROUNDS
 
 
 def main() -> None:
     """``--round r02 --start r01``: the teachers of the start give the features of the round."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "stages.extract")
     parser.add_argument("--round", required=True)
     parser.add_argument("--start", required=True)
     args = parser.parse_args()

@@ -5,7 +5,8 @@ of the target's training, query and gallery images, and the pseudo labels that t
 Example: python -m stages.last
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.last")
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
 from mutual.networks.peers import peer_path, read_network
 from mutual.networks.reid import inference
+from stages.door import arguments
 from stages.places import MODELS, PACKED, RETRIEVAL
 
 SPLITS = ("train", "query", "gallery")
@@ -30,7 +32,7 @@ SPLITS = ("train", "query", "gallery")
 
 def main() -> None:
     """No arguments: the last round is the last to run."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    arguments(__doc__, "stages.last").parse_args()
     params, device, last = read_params(), deterministic_device(), list(read_rounds())[-1]
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     images = {split: read_array(PACKED / f"target/{split}.npy") for split in SPLITS}

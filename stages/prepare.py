@@ -1,6 +1,8 @@
 """Image folders -> packed uint8 arrays and their index: data/packed/<set>/{train,query,gallery}.{npy,csv}."""
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.prepare")
+
 import os
 import sys
 from pathlib import Path
@@ -15,11 +17,12 @@ from mutual.images.layouts import image_folders, read_dataset
 from mutual.images.packing import pack
 from mutual.images.tracked import unseen
 from mutual.machine.processes import cpus
+from stages.door import arguments
 from stages.places import PACKED
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, "stages.prepare")
     parser.add_argument("--set", choices=["source", "target"], required=True, help="which of the two data sets")
     packed = PACKED / parser.parse_args().set
     params = read_params()

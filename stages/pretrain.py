@@ -5,7 +5,9 @@ all that this changes are the running statistics of the batch norms (authors' co
 file is taken instead. Example: python -m stages.pretrain --seed 1
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.pretrain")
+
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from mutual.networks.norms import in_parts
 from mutual.networks.peers import Peer, adopted, peer_path, write_peer
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import load_initial_backbone
+from stages.door import arguments
 from stages.places import CURVES, MODELS, PACKED
 
 CURVE = "epoch,lr,cross_entropy,triplet,source_mAP"
@@ -33,7 +36,7 @@ CURVE = "epoch,lr,cross_entropy,triplet,source_mAP"
 
 def main() -> None:
     """``--seed N``: the seed of this peer."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = arguments(__doc__, "stages.pretrain")
     parser.add_argument("--seed", type=int, required=True)
     seed: int = parser.parse_args().seed
     params, device = read_params(), deterministic_device()
@@ -44,7 +47,7 @@ def main() -> None:
     index, images = read_index(source / "train.csv"), read_array(source / "train.npy")
     out, curve = peer_path(MODELS / "r00", seed), [CURVE]
     if params.start.pretrained != "none":
-        given = Path(params.start.pretrained.replace("{seed}", str(seed)))
+        given = peer_path(Path(params.start.pretrained), seed)
         network, peer = adopted(given, form)
         print(f"peer {seed}: {given}")
         write_text(CURVES / f"peer{seed}.csv", CURVE + "\n")

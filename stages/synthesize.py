@@ -1,4 +1,11 @@
-"""Draw the demo's two data sets and a sheet that shows them: ``python -m stages.synthesize``."""
+"""Draw the demo's two data sets, in the published layouts, and a sheet that shows them.
+
+Reads the keys demo_... of params.yaml alone; writes data/demo/ and docs/demo.png.
+Example: python -m stages.synthesize
+"""
+
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.synthesize")
 
 from pathlib import Path
 
@@ -9,6 +16,7 @@ from mutual.base.errors import run
 from mutual.base.params import read_params
 from mutual.base.store import folder_beside, written_beside
 from mutual.machine.processes import cpus
+from stages.door import arguments
 
 DEMO = Path("data/demo")
 SOURCE = "DukeMTMC-reID"
@@ -20,6 +28,7 @@ MOST_WORKERS = 8  # more of them take longer to start than they save
 
 def main() -> None:
     """Both sets whole or not at all, then the sheet."""
+    arguments(__doc__, "stages.synthesize").parse_args()
     params = read_params()
     seed, source, target = params.drawing.demo_seed, summer(), winter()
     # the source's query and gallery only choose its checkpoint: half as many people do

@@ -4,7 +4,9 @@ Reads the peers of the round's start and the round's clusters; writes models/<ro
 and metrics/losses/<round>.csv. Example: python -m stages.train --round r02 --start r01
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.train")
+
 from functools import partial
 
 import numpy as np
@@ -25,6 +27,7 @@ from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.peers import continued, iterations_of, peer_path, read_network, write_peer
 from mutual.refineries.contract import find_refinery
+from stages.door import arguments
 from stages.places import LOSSES, MODELS, PACKED, ROUNDS
 
 CHECKED = 20  # iterations between two looks at the losses: a GPU is waited for there
@@ -32,7 +35,7 @@ CHECKED = 20  # iterations between two looks at the losses: a GPU is waited for 
 
 def main() -> None:
     """``--round r02 --start r01``: from the peers of the start to those of the round."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, "stages.train")
     parser.add_argument("--round", required=True)
     parser.add_argument("--start", required=True)
     args = parser.parse_args()

@@ -241,11 +241,9 @@ class Params(BaseModel):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
-        pretrained = self.start.pretrained
-        if pretrained != "none" and len(self.peers.seeds) > 1 and "{seed}" not in pretrained:
-            raise ValueError(
-                f"pretrained: expected {{seed}} in the path, a file for each peer, got {shown(pretrained)}"
-            )
+        if "{seed}" in self.start.pretrained:  # DVC watches what is named here, and knows no patterns
+            expected = "the folder that holds peer1.safetensors and the like, as models/r00 does"
+            raise ValueError(f"pretrained: expected {expected}, got {shown(self.start.pretrained)}")
         height, width = self.size.image_height, self.size.image_width
         if self.batches.padding >= min(height, width):  # a view could be all black
             expected = f"less than the images' height and width ({min(height, width)})"

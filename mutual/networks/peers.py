@@ -94,7 +94,7 @@ def adopted(path: Path, form: Mapping[str, Any]) -> tuple[ReidNetwork, Peer]:
     Dropout and precision are those of ``form``; its other entries must be the file's. Raises :class:`InputError`.
     """
     if not path.is_file():
-        raise InputError(f"pretrained: {path}: not found, expected a peer's file")
+        raise InputError(f"pretrained: {path}: not found: expected a folder with a file for each peer")
     peer = read_peer(path)
     for key in ("backbone", "stem_relu", "pooling"):
         if peer.network.get(key) != form[key]:

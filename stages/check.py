@@ -1,0 +1,65 @@
+"""Check params.yaml and rounds.yaml whole, before any other stage runs and any experiment is recorded.
+
+Reads params.yaml, rounds.yaml and the names of the files in mutual/refineries. Writes data/checked.txt, which is always
+the same: what follows runs again where its own parameters change, not for this stage. Peers and results of seeds and
+rounds that are listed no more are removed: they lie in folders that other stages read, and are in DVC's cache.
+Example: python -m stages.check
+"""
+
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m stages.check")
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from mutual.base.errors import InputError, run
+from mutual.base.params import FIRST_ROUND, is_round, read_params, read_rounds
+from mutual.base.store import write_text
+from stages.door import arguments
+from stages.places import LOSSES, MODELS, RESULTS
+
+CHECKED = Path("data/checked.txt")
+REFINERIES = Path("mutual/refineries")
+
+
+def main() -> None:
+    """No arguments."""
+    arguments(__doc__, "stages.check").parse_args()
+    params, rounds = read_params(), list(read_rounds())
+    check_refinery(params.adaptation.refinery)
+    for path in left_over(params.peers.seeds, [FIRST_ROUND, *rounds]):
+        print(f"{path}: of a seed or round that is listed no more: removed from the workspace")
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    write_text(CHECKED, "params.yaml and rounds.yaml can be run\n")
+
+
+def check_refinery(name: str) -> None:
+    """Raise :class:`InputError` where no refinery has this name; its code is not imported, which takes seconds."""
+    known = [path.stem for path in sorted(REFINERIES.glob("*.py")) if "(Refinery):" in path.read_text(encoding="utf-8")]
+    if name not in known:
+        raise InputError(f"params.yaml: refinery: expected {' or '.join(known)}, got {name!r}")
+
+
+def left_over(seeds: Sequence[int], rounds: Sequence[str]) -> Iterator[Path]:
+    """Peers, rounds and results that stages wrote which are no more."""
+    for path in named(MODELS / FIRST_ROUND, r"peer\d+\.safetensors"):
+        if int(path.stem.removeprefix("peer")) not in seeds:
+            yield path
+    for folder, ending in ((MODELS, ""), (RESULTS, r"\.json"), (LOSSES, r"\.csv")):
+        for path in named(folder, rf"r\d+{ending}"):
+            if is_round(path.stem) and path.stem not in rounds:
+                yield path
+
+
+def named(folder: Path, pattern: str) -> Iterable[Path]:
+    """What lies in a folder under names of this form, in order; nothing where there is no such folder."""
+    return sorted(path for path in folder.glob("*") if re.fullmatch(pattern, path.name))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,118 @@
+"""What a stage's code stands on, read from its syntax: the project's files that it imports, the parameters it reads.
+
+All paths are relative to the project's top, the current folder.
+"""
+
+import ast
+from collections.abc import Iterable
+from pathlib import Path
+
+from mutual.base.errors import InputError
+from mutual.base.params import Params, keys_of
+
+PACKAGES = ("demo", "mutual", "stages", "tools")
+REFINERIES = Path("mutual/refineries")
+
+
+def syntax(file: Path) -> ast.Module:
+    """The file, parsed."""
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imported(file: Path) -> set[Path]:
+    """The project's files that one file imports, wherever in it the import stands."""
+    modules: list[str] = []
+    for node in ast.walk(syntax(file)):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise InputError(f"{file}: expected imports by the whole name, found a relative one")
+            modules += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+    files = (Path(*module.split(".")).with_suffix(".py") for module in modules if module.split(".")[0] in PACKAGES)
+    return {path for path in files if path.is_file()}
+
+
+def closure(files: Iterable[Path]) -> set[Path]:
+    """These files and all that they import, and what that imports, and so on."""
+    seen, todo = set(files), list(files)
+    while todo:
+        fresh = imported(todo.pop()) - seen
+        seen |= fresh
+        todo += fresh
+    return seen
+
+
+def refinery_files() -> set[Path]:
+    """The files that hold a refinery; the others of the room are what refineries have in common."""
+    return {file for file in REFINERIES.glob("*.py") if refinery_classes(file)}
+
+
+def refinery_classes(file: Path) -> list[ast.ClassDef]:
+    """The classes in it that call Refinery their base."""
+    classes = [node for node in syntax(file).body if isinstance(node, ast.ClassDef)]
+    return [node for node in classes if "Refinery" in map(ast.unparse, node.bases)]
+
+
+def refinery_keys() -> set[str]:
+    """The parameters that any refinery takes: its ``keys``."""
+    keys: set[str] = set()
+    for file in refinery_files():
+        for node in (node for found in refinery_classes(file) for node in found.body):
+            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+            if isinstance(target, ast.Name) and target.id == "keys":
+                keys |= set(ast.literal_eval(node.value))  # type: ignore[attr-defined]
+    return keys
+
+
+def chooses_refinery(entry: Path) -> bool:
+    """Whether the file itself asks for a refinery by its name."""
+    asked = [node for node in ast.walk(syntax(entry)) if isinstance(node, ast.ImportFrom)]
+    return any(alias.name == "find_refinery" for node in asked for alias in node.names)
+
+
+def code_of(entry: Path) -> set[Path]:
+    """The files that an entry point runs; of the refineries what they have in common, not they themselves."""
+    files = closure([entry])
+    if chooses_refinery(entry):
+        files |= closure(refinery_files()) - refinery_files()
+    return files
+
+
+def in_folders(files: set[Path]) -> list[str]:
+    """Sorted; a folder in place of its files where they are all of them and it holds nothing else.
+
+    ``__init__.py`` files are part of a folder: they hold a docstring and no code.
+    """
+    whole = {folder for folder in {file.parent for file in files} if set(contents(folder)) <= files}
+    return sorted({str(file.parent if file.parent in whole else file) for file in files})
+
+
+def contents(folder: Path) -> list[Path]:
+    """What lies in a folder of code, but for ``__init__.py`` and what Python compiles."""
+    return [path for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__")]
+
+
+def keys_read(entry: Path) -> set[str]:
+    """The keys of params.yaml that an entry point reads: of ``params.<view>.<field>`` one, of a whole view all.
+
+    ``params.values(....keys)`` are those of a refinery. Raises :class:`InputError` where ``params`` is handed on whole.
+    """
+    keys: set[str] = set()
+    nodes = list(ast.walk(syntax(entry)))
+    above = {node.value: node for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if not (isinstance(node, ast.Name) and node.id == "params" and isinstance(node.ctx, ast.Load)):
+            continue
+        part = above.get(node)
+        view = part.attr if part else ""
+        field = above[part].attr if part in above else ""
+        if view == "values":
+            keys |= refinery_keys()
+        elif view in Params.model_fields:
+            known = keys_of(view)
+            keys |= {known[field]} if field in known else set(known.values())
+        else:
+            expected = f"params.<view>, one of {', '.join(Params.model_fields)}"
+            raise InputError(f"{entry}: line {node.lineno}: expected {expected}")
+    return keys
