@@ -26,10 +26,10 @@ from mutual.learning.batches import labelled_views, unlabelled_views
 from mutual.learning.schedule import warmup_multistep
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed, numpy_stream
+from mutual.networks.initial import load_initial_backbone
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import peer_path, read_network, write_peer
 from mutual.networks.reid import ReidNetwork, inference
-from mutual.networks.weights import load_initial_backbone
 from mutual.refineries.losses import hard_losses
 
 SOURCE = Path("data/packed/source")
