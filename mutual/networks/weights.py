@@ -57,15 +57,16 @@ def shown(names: Sequence[str], most: int) -> str:
 
 def _fault(given: Tensor, own: Tensor) -> str:
     """Why ``given`` cannot take the place of ``own``; empty where it can."""
+    kind, wanted = (str(tensor.dtype).removeprefix("torch.") for tensor in (given, own))
     if given.is_quantized or given.layout != torch.strided:
-        return f"is {'quantised' if given.is_quantized else 'sparse'}, expected a dense tensor of {own.dtype}"
+        return f"is {'quantised' if given.is_quantized else 'sparse'}, expected a dense tensor of {wanted}"
     if given.is_meta:
         return "has no values (it was saved from the meta device)"
     # the shape first: a view of one number can be larger than any memory
     if given.shape != own.shape:
         return f"is {tuple(given.shape)}, expected {tuple(own.shape)}"
     if given.dtype not in (FLOATS if own.is_floating_point() else WHOLE):
-        return f"holds {str(given.dtype).removeprefix('torch.')}, expected {str(own.dtype).removeprefix('torch.')}"
+        return f"holds {kind}, expected {wanted}"
     if own.is_floating_point() and not (finite := given.to(own.dtype).isfinite()).all():
         return f"holds {int((~finite).sum())} numbers of {given.numel()} that are NaN, infinite or too large"
     return ""
