@@ -24,10 +24,10 @@ from mutual.learning.batches import Cut, Streams, TrainingSet, labelled_batches,
 from mutual.learning.pretraining import Epoch, Plan, pretrain
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
+from mutual.networks.initial import load_initial_backbone
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Peer, adopted, peer_path, write_peer
 from mutual.networks.reid import ReidNetwork
-from mutual.networks.weights import load_initial_backbone
 from stages.door import arguments
 from stages.places import CURVES, MODELS, PACKED
 
