@@ -7,6 +7,7 @@ What no preset names stays as it is in params.yaml.
 
 import argparse
 import io
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +88,10 @@ def lineage(name: str) -> list[Path]:
     while start is not None:
         if start not in names():
             of = f"{files[0]}: from: " if files else ""
-            raise InputError(f"{of}{shown(start)[1:-1]}: not a preset, expected {', '.join(names())}")
+            meant = get_close_matches(start, names(), n=2, cutoff=0)
+            raise InputError(
+                f"{of}{shown(start)[1:-1]}: not a preset, did you mean {' or '.join(meant)}? See make presets"
+            )
         if file_of(start) in files:
             raise InputError(f"{files[0]}: from: {start} starts from this one")
         files.insert(0, file_of(start))
