@@ -1,10 +1,14 @@
 """Outputs are there whole or not at all."""
 
 import contextlib
+import errno
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated
 
 import numpy as np
@@ -13,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mutual.base.errors import InputError
 from mutual.base.store import (
+    ask_room,
     existing,
     folder_beside,
     read_array,
@@ -387,3 +392,55 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(tmp_path: Path) -> Non
         write_half()
     assert contents(path) == {"a": "old"}
     assert [found.name for found in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: write_text(path, "new"), lambda path: fill_folder(path)], ids=["file", "folder"]
+)
+def test_a_read_only_place_is_named_by_the_output(
+    write: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a file system mounted read-only answers: to a removal, too, of what is not there."""
+
+    def refuse(path: object, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    for function in ("open", "mkdir", "unlink"):
+        monkeypatch.setattr(os, function, refuse)
+    monkeypatch.setattr("io.open", refuse)
+    with pytest.raises(OSError, match="Read-only") as caught:
+        write(tmp_path / "out")
+    assert caught.value.filename == str(tmp_path / "out")
+
+
+def fill_folder(path: Path) -> None:
+    with folder_beside(path) as temporary:
+        fill(temporary, a="1")
+
+
+def test_a_file_of_a_folder_is_named_where_it_will_be(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught, folder_beside(tmp_path / "out") as temporary:
+        (temporary / "none" / "a").write_text("1")
+    assert caught.value.filename == str(tmp_path / "out" / "none" / "a")
+
+
+def test_room_is_asked_for_before_there_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def usage(place: Path) -> SimpleNamespace:
+        asked.append(place)
+        return SimpleNamespace(free=2_500_000_000)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    path = tmp_path / "models" / "r01"
+    ask_room(path, 2_500_000_000)
+    assert asked == [tmp_path]
+    message = f"{path}: expected room for 4.0 GB on its disk, which has 2.5 GB free"
+    with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
+        ask_room(path, 4_000_000_000)
+
+
+def test_no_disk_has_room_for_everything(tmp_path: Path) -> None:
+    ask_room(tmp_path / "a", 0)
+    with pytest.raises(InputError, match="expected room for"):
+        ask_room(tmp_path / "a", 1 << 80)
