@@ -78,12 +78,12 @@ def _insert(ascending: np.ndarray, count: int, value: int) -> int:
 
 @njit(parallel=True, cache=True)
 def _mutual(index: np.ndarray) -> np.ndarray:
-    """(N, K) neighbour lists -> (N, K) int64: of each list those that have the image in theirs, ascending, then -1.
+    """(N, K) neighbour lists -> (N, K + 1) int64: of each list those that have the image in theirs, ascending, then -1.
 
-    The image itself is among them, even where more than K images coincide with it and fill its list.
+    The image itself is among them, even where so many images coincide with it that they fill its list.
     """
     count, k = index.shape
-    mutual = np.full((count, k), -1)
+    mutual = np.full((count, k + 1), -1)
     for i in prange(count):
         mutual[i, 0], kept = i, 1
         for place in range(k):
