@@ -8,26 +8,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mutual.refineries.contract import Output, Step, Targets
 from mutual.refineries.losses import (
+    Triplets,
     euclidean_distances,
     hard_cross_entropy,
+    hard_losses,
     hard_triplet,
     hardest_triplets,
-    mutual_loss,
     soft_cross_entropy,
     soft_triplet,
     triplet_log_ratios,
 )
+from mutual.refineries.mmt import MutualMeanTeaching
 from tests.golden import assert_close, golden
 
 LOSSES = golden("losses")
 TOTAL = golden("total_loss")
 PRECISIONS = {"f32": (torch.float32, 1e-4), "f64": (torch.float64, 1e-6)}
 BOTH_PRECISIONS = pytest.mark.parametrize("precision", list(PRECISIONS))
+Outputs = list[tuple[Tensor, Tensor]]  # pooled, logits of each peer
 
 
 def leaf(values: np.ndarray, dtype: torch.dtype) -> Tensor:
     return torch.tensor(values, dtype=dtype, requires_grad=True)
+
+
+def mutual_loss(
+    students: Outputs, teachers: Outputs | None, targets: Targets, ce: float, tri: float, alpha: float = 0.0
+) -> dict[str, Tensor]:
+    """The losses of one iteration of mutual mean-teaching, with label smoothing 0.1."""
+    said, taught = ([Output(*each) for each in side or ()] for side in (students, teachers))
+    rows = torch.arange(len(targets.labels))
+    step = Step(1, 0, 1, 0, rows, targets, said, None if teachers is None else taught)
+    return MutualMeanTeaching(alpha, ce, tri, 0.1).loss(step)
 
 
 # --- the authors' values, loss by loss -------------------------------------------------------------------------------
@@ -37,7 +51,7 @@ def leaf(values: np.ndarray, dtype: torch.dtype) -> Tensor:
 def test_hard_cross_entropy_is_the_authors(precision: str) -> None:
     dtype, tolerance = PRECISIONS[precision]
     logits = leaf(LOSSES["ce_logits"], dtype)
-    loss = hard_cross_entropy(logits, torch.from_numpy(LOSSES["ce_targets"]), 0.1)
+    loss = hard_cross_entropy(logits, Targets(torch.from_numpy(LOSSES["ce_targets"])), 0.1)
     loss.backward()
     assert_close(loss, LOSSES[f"ce_loss_{precision}"], tolerance)
     assert_close(logits.grad, LOSSES[f"ce_grad_{precision}"], tolerance)
@@ -135,23 +149,16 @@ def test_whole_iteration_is_the_authors(precision: str, weights: tuple[float, fl
     leaves = {name: leaf(TOTAL[name], dtype) for name in TOTAL if name.endswith(("_feat", "_logits"))}
     counted = int(TOTAL["num_cluster"])
 
-    def outputs(role: str) -> list[tuple[Tensor, Tensor]]:
+    def outputs(role: str) -> Outputs:
         return [(leaves[f"{role}{i}_feat"], leaves[f"{role}{i}_logits"][:, :counted]) for i in (1, 2)]
 
-    loss = mutual_loss(
-        outputs("s"),
-        outputs("t"),
-        torch.from_numpy(TOTAL["targets"]),
-        soft_ce_weight=weights[0],
-        soft_tri_weight=weights[1],
-        label_smoothing=0.1,
-    )
-    loss.total.backward()
-    assert_close(loss.total, TOTAL[f"{key}_loss_{precision}"], tolerance)
-    assert_close(loss.hard_ce, TOTAL[f"criterion_ce_values_{precision}"].sum(), tolerance)
-    assert_close(loss.hard_tri, TOTAL[f"criterion_tri_values_{precision}"].sum(), tolerance)
-    assert_close(loss.soft_ce, TOTAL[f"criterion_ce_soft_values_{precision}"].sum(), tolerance)
-    assert_close(loss.soft_tri, TOTAL[f"criterion_tri_soft_values_{precision}"].sum(), tolerance)
+    loss = mutual_loss(outputs("s"), outputs("t"), Targets(torch.from_numpy(TOTAL["targets"])), *weights)
+    loss["total"].backward()
+    assert_close(loss["total"], TOTAL[f"{key}_loss_{precision}"], tolerance)
+    assert_close(loss["hard_ce"], TOTAL[f"criterion_ce_values_{precision}"].sum(), tolerance)
+    assert_close(loss["hard_tri"], TOTAL[f"criterion_tri_values_{precision}"].sum(), tolerance)
+    assert_close(loss["soft_ce"], TOTAL[f"criterion_ce_soft_values_{precision}"].sum(), tolerance)
+    assert_close(loss["soft_tri"], TOTAL[f"criterion_tri_soft_values_{precision}"].sum(), tolerance)
     for name in ("s1_feat", "s1_logits", "s2_feat", "s2_logits"):
         assert_close(leaves[name].grad, TOTAL[f"{key}_{name}_grad_{precision}"], tolerance)
     for name in ("t1_feat", "t1_logits", "t2_feat", "t2_logits"):
@@ -165,7 +172,36 @@ def test_smoothed_cross_entropy_by_hand() -> None:
     logits = torch.log(torch.tensor([[3 / 4, 1 / 4]], dtype=torch.float64))
     # of the mass 0.1 each class gets 0.05: 0.95 on the label, 0.05 on the other
     expected = -(0.95 * math.log(3 / 4) + 0.05 * math.log(1 / 4))
-    assert float(hard_cross_entropy(logits, torch.tensor([0]), 0.1)) == pytest.approx(expected, rel=1e-12)
+    assert float(hard_cross_entropy(logits, Targets(torch.tensor([0])), 0.1)) == pytest.approx(expected, rel=1e-12)
+
+
+HALVES_AND_QUARTERS = torch.log(torch.tensor([[1 / 2, 1 / 2], [1 / 4, 3 / 4]], dtype=torch.float64))
+
+
+def test_weighted_cross_entropy_by_hand() -> None:
+    # the weights need not sum to anything: 2 ln 2 and 1/2 ln 4, over the two images
+    targets = Targets(torch.tensor([1, 0]), weights=torch.tensor([2.0, 0.5], dtype=torch.float64))
+    expected = (2 * math.log(2) + 0.5 * math.log(4)) / 2
+    assert float(hard_cross_entropy(HALVES_AND_QUARTERS, targets, 0.0)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_cross_entropy_of_soft_labels_by_hand() -> None:
+    # the labels are not asked; smoothing 0.2 leaves 0.8 of what is believed and adds 0.1 to either class
+    soft = torch.tensor([[1.0, 0.0], [0.25, 0.75]], dtype=torch.float64)
+    targets = Targets(torch.tensor([1, 0]), soft=soft)
+    first, second = math.log(2), 0.25 * math.log(4) + 0.75 * math.log(4 / 3)
+    plain = float(hard_cross_entropy(HALVES_AND_QUARTERS, targets, 0.0))
+    assert plain == pytest.approx((first + second) / 2, rel=1e-12)
+    smoothed = 0.3 * math.log(4) + 0.7 * math.log(4 / 3)
+    found = float(hard_cross_entropy(HALVES_AND_QUARTERS, targets, 0.2))
+    assert found == pytest.approx((first + smoothed) / 2, rel=1e-12)
+
+
+def test_weighted_cross_entropy_of_soft_labels_by_hand() -> None:
+    soft = torch.tensor([[0.5, 0.5], [0.25, 0.75]], dtype=torch.float64)
+    targets = Targets(torch.tensor([1, 0]), torch.tensor([3.0, 1.0], dtype=torch.float64), soft)
+    expected = (3 * math.log(2) + 0.25 * math.log(4) + 0.75 * math.log(4 / 3)) / 2
+    assert float(hard_cross_entropy(HALVES_AND_QUARTERS, targets, 0.0)) == pytest.approx(expected, rel=1e-12)
 
 
 def test_soft_cross_entropy_by_hand() -> None:
@@ -212,6 +248,14 @@ def test_hard_triplet_by_hand() -> None:
     assert float(hard_triplet(ratios)) == pytest.approx(expected, rel=1e-12)
 
 
+def test_weights_of_triplets_are_the_anchors_by_hand() -> None:
+    # the negatives' shares are 3/4, 1/2 and 1/4; the last anchor does not count
+    ratios = torch.log(torch.tensor([[1 / 4, 3 / 4], [1 / 2, 1 / 2], [3 / 4, 1 / 4]], dtype=torch.float64))
+    weights = torch.tensor([1.5, 0.5, 0.0], dtype=torch.float64)
+    expected = (1.5 * math.log(4 / 3) + 0.5 * math.log(2)) / 3
+    assert float(hard_triplet(ratios, weights)) == pytest.approx(expected, rel=1e-12)
+
+
 def test_soft_triplet_by_hand() -> None:
     ratios = torch.log(torch.tensor([[1 / 4, 3 / 4]], dtype=torch.float64))
     taught = torch.tensor([[0.2, 0.8]], dtype=torch.float64)
@@ -222,10 +266,10 @@ def test_soft_triplet_by_hand() -> None:
 # --- a second implementation -----------------------------------------------------------------------------------------
 
 
-def random_batch(seed: int, peers: int) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[Tensor, Tensor]], Tensor]:
+def random_batch(seed: int, peers: int) -> tuple[Outputs, Outputs, Tensor]:
     generator = torch.Generator().manual_seed(seed)
 
-    def outputs() -> list[tuple[Tensor, Tensor]]:
+    def outputs() -> Outputs:
         return [
             (
                 torch.randn(16, 6, dtype=torch.float64, generator=generator),
@@ -238,23 +282,31 @@ def random_batch(seed: int, peers: int) -> tuple[list[tuple[Tensor, Tensor]], li
     return outputs(), outputs(), targets
 
 
-def plain_terms(
-    students: list[tuple[Tensor, Tensor]], taught_by: list[list[tuple[Tensor, Tensor]]], targets: Tensor
-) -> tuple[float, float, float, float]:
-    """Hard CE, soft CE, hard triplet, soft triplet, summed over the students, one sample and one class at a time."""
-    hard_ce = soft_ce = hard_tri = soft_tri = 0.0
-    count = len(targets)
+def beliefs(seed: int) -> tuple[Tensor, Tensor]:
+    """Weights, one of them 0, and soft labels of a random batch."""
+    generator = torch.Generator().manual_seed(seed)
+    weights = 2 * torch.rand(16, dtype=torch.float64, generator=generator)
+    weights[3] = 0
+    return weights, torch.randn(16, 5, dtype=torch.float64, generator=generator).softmax(1)
+
+
+def plain_terms(students: Outputs, taught_by: list[Outputs], targets: Targets) -> dict[str, float]:
+    """The four terms, summed over the students, one sample and one class at a time."""
+    labels, count = targets.labels, len(targets.labels)
+    weights = [1.0] * count if targets.weights is None else targets.weights.tolist()
+    soft = F.one_hot(labels, 5).tolist() if targets.soft is None else targets.soft.tolist()
+    found = dict.fromkeys(("hard_ce", "soft_ce", "hard_tri", "soft_tri"), 0.0)
     for (pooled, logits), teachers in zip(students, taught_by, strict=True):
         for a in range(count):
             log_p = [float(x) - math.log(sum(math.exp(float(y)) for y in logits[a])) for x in logits[a]]
-            smooth = [0.1 / 5 + (0.9 if k == int(targets[a]) else 0.0) for k in range(5)]
+            smooth = [0.1 / 5 + 0.9 * soft[a][k] for k in range(5)]
             means = [sum(float(teacher[1][a].softmax(0)[k]) for teacher in teachers) / len(teachers) for k in range(5)]
-            hard_ce -= sum(q * lp for q, lp in zip(smooth, log_p, strict=True)) / count
-            soft_ce -= sum(q * lp for q, lp in zip(means, log_p, strict=True)) / count
+            found["hard_ce"] -= weights[a] * sum(q * lp for q, lp in zip(smooth, log_p, strict=True)) / count
+            found["soft_ce"] -= sum(q * lp for q, lp in zip(means, log_p, strict=True)) / count
 
             away = [math.dist(pooled[a].tolist(), pooled[b].tolist()) for b in range(count)]
-            p = max((b for b in range(count) if targets[b] == targets[a]), key=lambda b: away[b])
-            n = min((b for b in range(count) if targets[b] != targets[a]), key=lambda b: away[b])
+            p = max((b for b in range(count) if labels[b] == labels[a]), key=lambda b: away[b])
+            n = min((b for b in range(count) if labels[b] != labels[a]), key=lambda b: away[b])
             negative = math.exp(away[n]) / (math.exp(away[p]) + math.exp(away[n]))
             shares = []
             for teacher_pooled, _ in teachers:
@@ -262,27 +314,37 @@ def plain_terms(
                 to_n = math.exp(math.dist(teacher_pooled[a].tolist(), teacher_pooled[n].tolist()))
                 shares.append(to_n / (to_p + to_n))
             share = sum(shares) / len(shares)
-            hard_tri -= math.log(negative) / count
-            soft_tri -= (share * math.log(negative) + (1 - share) * math.log(1 - negative)) / count
-    return hard_ce, soft_ce, hard_tri, soft_tri
+            found["hard_tri"] -= weights[a] * math.log(negative) / count
+            found["soft_tri"] -= (share * math.log(negative) + (1 - share) * math.log(1 - negative)) / count
+    return found
 
 
+@pytest.mark.parametrize("kind", ["labels", "weights", "soft labels", "both"])
 @pytest.mark.parametrize("peers", [1, 2, 3])
-def test_whole_loss_agrees_with_loops(peers: int) -> None:
-    students, teachers, targets = random_batch(peers, peers)
+def test_whole_loss_agrees_with_loops(peers: int, kind: str) -> None:
+    students, teachers, labels = random_batch(peers, peers)
+    weights, soft = beliefs(peers)
+    targets = Targets(
+        labels, weights if kind in ("weights", "both") else None, soft if kind in ("soft labels", "both") else None
+    )
     # the teachers of the other peers, all of equal say; the only peer has its own
     taught_by = {1: [[0]], 2: [[1], [0]], 3: [[1, 2], [0, 2], [0, 1]]}[peers]
-    hard_ce, soft_ce, hard_tri, soft_tri = plain_terms(
-        students, [[teachers[j] for j in others] for others in taught_by], targets
-    )
-    found = mutual_loss(students, teachers, targets, soft_ce_weight=0.3, soft_tri_weight=0.6, label_smoothing=0.1)
-    assert found.soft_ce is not None
-    assert found.soft_tri is not None
-    terms = [found.hard_ce, found.soft_ce, found.hard_tri, found.soft_tri]
+    expected = plain_terms(students, [[teachers[j] for j in others] for others in taught_by], targets)
+    found = mutual_loss(students, teachers, targets, 0.3, 0.6)
     # the clamped distance of an anchor to itself, 1e-6 instead of 0, is all that differs
-    assert [float(term) for term in terms] == pytest.approx([hard_ce, soft_ce, hard_tri, soft_tri], rel=1e-6)
-    expected = 0.7 * hard_ce + 0.3 * soft_ce + 0.4 * hard_tri + 0.6 * soft_tri
-    assert float(found.total) == pytest.approx(expected, rel=1e-6)
+    assert {term: float(found[term]) for term in expected} == pytest.approx(expected, rel=1e-6)
+    total = 0.7 * expected["hard_ce"] + 0.3 * expected["soft_ce"]
+    total += 0.4 * expected["hard_tri"] + 0.6 * expected["soft_tri"]
+    assert float(found["total"]) == pytest.approx(total, rel=1e-6)
+
+
+def test_the_hard_losses_of_one_network_are_those_of_a_peer_without_teachers() -> None:
+    ((student,), _, labels), (weights, soft) = random_batch(12, 1), beliefs(12)
+    for targets in (Targets(labels), Targets(labels, weights), Targets(labels, weights, soft)):
+        ce, tri = hard_losses(*student, targets, 0.1)
+        found = mutual_loss([student], None, targets, 0.0, 0.0)
+        assert torch.equal(ce, found["hard_ce"])
+        assert torch.equal(tri, found["hard_tri"])
 
 
 def test_mined_triplets_agree_with_loops() -> None:
@@ -305,56 +367,72 @@ def test_the_order_of_the_batch_does_not_matter() -> None:
     students, teachers, targets = random_batch(21, 2)
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
 
+    weights, soft = beliefs(21)
+
     def total(shuffle: Tensor) -> float:
         s, t = ([(pooled[shuffle], logits[shuffle]) for pooled, logits in side] for side in (students, teachers))
-        loss = mutual_loss(s, t, targets[shuffle], soft_ce_weight=0.5, soft_tri_weight=0.8, label_smoothing=0.1)
-        return float(loss.total)
+        return float(mutual_loss(s, t, Targets(targets[shuffle], weights[shuffle], soft[shuffle]), 0.5, 0.8)["total"])
 
     assert total(order) == pytest.approx(total(torch.arange(16)), rel=1e-12)
 
 
 def test_renaming_the_clusters_does_not_matter() -> None:
     students, teachers, targets = random_batch(22, 2)
+    _, soft = beliefs(22)
     names = torch.tensor([3, 0, 4, 1, 2])  # class k is now called names[k]
     columns = names.argsort()
     s, t = ([(pooled, logits[:, columns]) for pooled, logits in side] for side in (students, teachers))
-    settings = {"soft_ce_weight": 0.5, "soft_tri_weight": 0.8, "label_smoothing": 0.1}
-    plain, renamed = mutual_loss(students, teachers, targets, **settings), mutual_loss(s, t, names[targets], **settings)
-    assert float(renamed.total) == pytest.approx(float(plain.total), rel=1e-12)
+    for plain, renamed in (
+        (Targets(targets), Targets(names[targets])),
+        (Targets(targets, soft=soft), Targets(names[targets], soft=soft[:, columns])),
+    ):
+        expected = float(mutual_loss(students, teachers, plain, 0.5, 0.8)["total"])
+        assert float(mutual_loss(s, t, renamed, 0.5, 0.8)["total"]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_weights_of_one_and_certain_soft_labels_change_nothing_but_rounding() -> None:
+    students, teachers, targets = random_batch(26, 2)
+    certain, ones = F.one_hot(targets, 5).double(), torch.ones(16, dtype=torch.float64)
+    plain = mutual_loss(students, teachers, Targets(targets), 0.5, 0.8)
+    for believed in (Targets(targets, ones), Targets(targets, None, certain), Targets(targets, ones, certain)):
+        found = mutual_loss(students, teachers, believed, 0.5, 0.8)
+        assert {k: float(v) for k, v in found.items()} == pytest.approx(
+            {k: float(v) for k, v in plain.items()}, rel=1e-12
+        )
+
+
+def test_an_image_without_weight_learns_no_class_and_is_nobodys_anchor() -> None:
+    ((pooled, logits),), _, targets = random_batch(27, 1)
+    weights = torch.ones(16, dtype=torch.float64)
+    weights[5] = 0
+    logits.requires_grad_()
+    log_ratios = Triplets.hardest(pooled, targets).log_ratios.detach().requires_grad_()
+    (hard_cross_entropy(logits, Targets(targets, weights), 0.1) + hard_triplet(log_ratios, weights)).backward()
+    for gradient in (logits.grad, log_ratios.grad):
+        assert gradient is not None
+        assert [bool(row.any()) for row in gradient] == [i != 5 for i in range(16)]
 
 
 def test_without_teachers_only_hard_losses_remain_and_equal_those_beside_teachers() -> None:
     students, teachers, targets = random_batch(23, 2)
-    settings = {"soft_ce_weight": 0.0, "soft_tri_weight": 0.0, "label_smoothing": 0.1}
-    alone, beside = (
-        mutual_loss(students, None, targets, **settings),
-        mutual_loss(students, teachers, targets, **settings),
-    )
-    assert alone.soft_ce is None
-    assert alone.soft_tri is None
-    assert float(alone.total) == float(beside.total) == pytest.approx(float(alone.hard_ce + alone.hard_tri))
+    alone, beside = (mutual_loss(students, taught, Targets(targets), 0.0, 0.0) for taught in (None, teachers))
+    assert list(alone) == ["total", "hard_ce", "hard_tri"]
+    assert float(alone["total"]) == float(beside["total"]) == pytest.approx(float(alone["hard_ce"] + alone["hard_tri"]))
 
 
-@pytest.mark.parametrize("weights", [(0.1, 0.0), (0.0, 0.1)])
-def test_soft_losses_without_teachers_are_refused(weights: tuple[float, float]) -> None:
+@pytest.mark.parametrize("settings", [(0.1, 0.0, 0.0), (0.0, 0.1, 0.0), (0.0, 0.0, 0.9)])
+def test_soft_losses_and_mean_teachers_without_teachers_are_refused(settings: tuple[float, float, float]) -> None:
     students, _, targets = random_batch(24, 2)
     with pytest.raises(ValueError, match="teachers"):
-        mutual_loss(students, None, targets, soft_ce_weight=weights[0], soft_tri_weight=weights[1], label_smoothing=0.1)
+        mutual_loss(students, None, Targets(targets), *settings)
 
 
 def test_a_student_that_answers_as_its_teacher_has_nothing_to_learn_from_it() -> None:
     ((pooled, logits),), _, targets = random_batch(25, 1)
     pooled.requires_grad_()
     logits.requires_grad_()
-    loss = mutual_loss(
-        [(pooled, logits)],
-        [(pooled.detach(), logits.detach())],
-        targets,
-        soft_ce_weight=1.0,
-        soft_tri_weight=1.0,
-        label_smoothing=0.1,
-    )
-    loss.total.backward()
+    loss = mutual_loss([(pooled, logits)], [(pooled.detach(), logits.detach())], Targets(targets), 1.0, 1.0)
+    loss["total"].backward()
     assert logits.grad is not None
     assert pooled.grad is not None
     assert float(logits.grad.abs().max()) < 1e-12
@@ -365,21 +443,12 @@ def test_the_student_chooses_the_triplets_and_the_teacher_only_judges_them() -> 
     # one dimension: student and teacher disagree about who is the nearest negative of the anchor, sample 0
     student = torch.tensor([[0.0], [1.0], [2.0], [5.0]], dtype=torch.float64)
     teacher = torch.tensor([[0.0], [1.0], [9.0], [0.5]], dtype=torch.float64)
-    targets = torch.tensor([0, 0, 1, 1])
     logits = torch.zeros(4, 2, dtype=torch.float64)
-    loss = mutual_loss(
-        [(student, logits)],
-        [(teacher, logits)],
-        targets,
-        soft_ce_weight=0.0,
-        soft_tri_weight=1.0,
-        label_smoothing=0.1,
-    )
+    loss = mutual_loss([(student, logits)], [(teacher, logits)], Targets(torch.tensor([0, 0, 1, 1])), 0.0, 1.0)
     # anchor 0: p = 1, n = 2; anchor 1: p = 0, n = 2; anchor 2: p = 3, n = 1; anchor 3: p = 2, n = 1
     expected = 0.0
     for s_p, s_n, t_p, t_n in ((1, 2, 1, 9), (1, 1, 1, 8), (3, 1, 8.5, 8), (3, 4, 8.5, 0.5)):
         ratio = 1 / (1 + math.exp(s_p - s_n))
         taught = 1 / (1 + math.exp(t_p - t_n))
         expected -= (taught * math.log(ratio) + (1 - taught) * math.log(1 - ratio)) / 4
-    assert loss.soft_tri is not None
-    assert float(loss.soft_tri) == pytest.approx(expected, rel=1e-9)
+    assert float(loss["soft_tri"]) == pytest.approx(expected, rel=1e-9)

@@ -1,7 +1,8 @@
 """The identity sampler's rules, and shuffled passes."""
 
 from collections import Counter
-from itertools import islice
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +14,12 @@ from tests.golden import golden
 STORED = golden("sampler")
 PIDS, CAMIDS = STORED["pids"], STORED["cams"]
 INSTANCES = 4
+Stream = Callable[[int], np.random.Generator]
+
+
+def seeded(seed: int) -> Stream:
+    """Pass -> its generator."""
+    return lambda number: np.random.default_rng([seed, number])
 
 
 def groups(stream: np.ndarray, pids: np.ndarray, instances: int) -> list[np.ndarray]:
@@ -131,60 +138,111 @@ def test_with_one_instance_every_identity_gives_one_image() -> None:
 
 def test_batches_are_cut_from_passes_whose_remainder_is_dropped() -> None:
     batch_size = 64
-    batches = list(islice(identity_batches(PIDS, CAMIDS, batch_size, INSTANCES, np.random.default_rng(7)), 7))
-    rng = np.random.default_rng(7)
-    passes = [identity_pass(PIDS, CAMIDS, INSTANCES, rng) for _ in range(3)]
+    batch = identity_batches(PIDS, CAMIDS, batch_size, INSTANCES, seeded(7))
+    passes = [identity_pass(PIDS, CAMIDS, INSTANCES, seeded(7)(number)) for number in range(3)]
     # 210 images a pass: three batches of 64, the last 18 images are dropped
     expected = [one[start : start + batch_size] for one in passes for start in (0, 64, 128)][:7]
-    np.testing.assert_array_equal(batches, expected)
+    np.testing.assert_array_equal([batch(i) for i in range(7)], expected)
 
 
 def test_the_same_stream_gives_the_same_batches_and_another_does_not() -> None:
     def batches(seed: int) -> list[np.ndarray]:
-        return list(islice(identity_batches(PIDS, CAMIDS, 64, INSTANCES, np.random.default_rng(seed)), 5))
+        return [*map(identity_batches(PIDS, CAMIDS, 64, INSTANCES, seeded(seed)), range(5))]
 
     np.testing.assert_array_equal(batches(1), batches(1))
     assert not np.array_equal(batches(1), batches(2))
 
 
+def test_two_passes_are_drawn_differently() -> None:
+    batch = identity_batches(PIDS, CAMIDS, 64, INSTANCES, seeded(1))
+    assert not any(np.array_equal(batch(i), batch(3 + i)) for i in range(3))
+
+
+MADE: dict[str, Callable[[Stream], Callable[[int], np.ndarray]]] = {
+    "by identity": partial(identity_batches, PIDS, CAMIDS, 64, INSTANCES),
+    "shuffled": partial(shuffled_batches, 300, 64),
+}
+
+
+@pytest.mark.parametrize("kind", list(MADE))
+def test_a_batch_can_be_asked_for_alone_and_in_any_order(kind: str) -> None:
+    one_by_one = [*map(MADE[kind](seeded(5)), range(40))]
+    np.testing.assert_array_equal(MADE[kind](seeded(5))(37), one_by_one[37])
+    batch = MADE[kind](seeded(5))
+    for i in np.random.default_rng(0).permutation([*range(40), *range(40)]):  # each twice
+        np.testing.assert_array_equal(batch(int(i)), one_by_one[i])
+
+
+@pytest.mark.parametrize("kind", list(MADE))
+def test_a_batch_asks_for_its_own_pass_and_no_other(kind: str) -> None:
+    asked: list[int] = []
+
+    def stream(number: int) -> np.random.Generator:
+        asked.append(number)
+        return seeded(5)(number)
+
+    batch = MADE[kind](stream)
+    batch(37)
+    batch(37)
+    batch(0)
+    assert asked == [{"by identity": 37 // 3, "shuffled": 37 // 4}[kind], 0]
+
+
 def test_a_pass_that_is_just_long_enough_makes_one_batch() -> None:
     pids, camids = np.repeat(np.arange(4), 2), np.tile([0, 1], 4)
-    batches = identity_batches(pids, camids, 16, 4, np.random.default_rng(0))
-    for batch in islice(batches, 3):
-        assert Counter(pids[batch].tolist()) == {0: 4, 1: 4, 2: 4, 3: 4}
+    batch = identity_batches(pids, camids, 16, 4, seeded(0))
+    for i in range(3):
+        assert Counter(pids[batch(i)].tolist()) == {0: 4, 1: 4, 2: 4, 3: 4}
+
+
+@pytest.mark.parametrize("instances", [1, 2, 3, 4, 7])
+def test_every_pass_is_as_long_as_the_first_one_is_expected_to_be(instances: int) -> None:
+    # batches are numbered by that length
+    batch = identity_batches(PIDS, CAMIDS, 1, instances, seeded(0))
+    length = len(identity_pass(PIDS, CAMIDS, instances, seeded(0)(0)))
+    for number in range(5):
+        one = identity_pass(PIDS, CAMIDS, instances, seeded(0)(number))
+        np.testing.assert_array_equal(np.concatenate([batch(number * length + i) for i in range(length)]), one)
 
 
 def test_too_few_identities_for_a_batch_are_refused_in_one_line() -> None:
     pids = np.array([0, 0, 1, 1, 2])  # two of two images and a singleton: 9 images in a pass
     with pytest.raises(InputError, match=r"batch_size: 12 images.* 3 identities.* 2 of them") as refused:
-        identity_batches(pids, np.array([0, 1, 0, 1, 0]), 12, 4, np.random.default_rng(0))
+        identity_batches(pids, np.array([0, 1, 0, 1, 0]), 12, 4, seeded(0))
     assert "\n" not in str(refused.value)
 
 
 def test_too_few_identities_are_refused_before_the_first_batch_is_asked_for() -> None:
     # else a stage would load its networks first
     with pytest.raises(InputError):
-        identity_batches(np.array([0, 0]), np.array([0, 1]), 8, 4, np.random.default_rng(0))
+        identity_batches(np.array([0, 0]), np.array([0, 1]), 8, 4, seeded(0))
+
+
+def test_no_identity_at_all_is_refused_like_too_few() -> None:
+    nobody = np.zeros(0, np.int64)
+    with pytest.raises(InputError, match="there are 0 identities, 0 of them so"):
+        identity_batches(nobody, nobody, 8, 4, seeded(0))
 
 
 # --- plain shuffling -------------------------------------------------------------------------------------------------
 
 
 def test_shuffled_batches_pass_over_all_images_before_they_repeat_one() -> None:
-    batches = list(islice(shuffled_batches(12, 4, np.random.default_rng(0)), 6))
+    batches = [*map(shuffled_batches(12, 4, seeded(0)), range(6))]
     for one_pass in (batches[:3], batches[3:]):
         assert sorted(np.concatenate(one_pass).tolist()) == list(range(12))
     assert not np.array_equal(batches[:3], batches[3:])
 
 
 def test_shuffled_batches_drop_a_partial_batch() -> None:
-    first, second, third = islice(shuffled_batches(10, 4, np.random.default_rng(0)), 3)
+    first, second, third = map(shuffled_batches(10, 4, seeded(0)), range(3))
     assert len(set(first.tolist()) | set(second.tolist())) == 8
     assert len(third) == 4
 
 
 def test_a_set_smaller_than_a_batch_repeats_itself() -> None:
-    batch = next(shuffled_batches(3, 8, np.random.default_rng(0)))
-    counts = Counter(batch.tolist())
-    assert len(batch) == 8
-    assert sorted(counts.values()) == [2, 3, 3]
+    batch = shuffled_batches(3, 8, seeded(0))
+    for i in range(4):
+        counts = Counter(batch(i).tolist())
+        assert len(batch(i)) == 8
+        assert sorted(counts.values()) == [2, 3, 3]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mutual.learning.teacher import momentum, update_teacher
+from mutual.refineries.teacher import momentum, update_teacher
 from tests.golden import assert_close, golden
 
 ALPHA = 0.999

@@ -1,33 +1,41 @@
-"""What a round reads and writes."""
+"""What a round reports: its losses, iteration by iteration."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mutual.base.errors import InputError
-from mutual.networks.peers import write_peer
-from mutual.networks.reid import ReidNetwork
-from stages.train import common_iterations, write_losses
+from mutual.learning.adaptation import terms_of, write_losses
+from mutual.refineries.contract import Refinery
+from mutual.refineries.hard_labels import HardLabels
+from mutual.refineries.mmt import MutualMeanTeaching
 
-
-def test_peers_must_have_the_same_iterations_behind_them(tmp_path: Path) -> None:
-    student, teacher = ReidNetwork("resnet18", 2), ReidNetwork("resnet18", 2)
-    paths = [tmp_path / "peer1.safetensors", tmp_path / "peer2.safetensors"]
-    for path, iterations in zip(paths, (40, 40), strict=True):
-        write_peer(path, student, teacher, iterations)
-    assert common_iterations(paths) == 40
-    write_peer(paths[1], student, teacher, 80)
-    with pytest.raises(InputError, match=r"peer2.safetensors: 80 iterations done, expected 40 as peer1"):
-        common_iterations(paths)
+MMT = MutualMeanTeaching(0.999, 0.5, 0.8, 0.1)
 
 
 def test_losses_are_counted_over_all_rounds_and_left_empty_where_not_computed(tmp_path: Path) -> None:
     path = tmp_path / "r03.csv"
     first = [1.5, 1.0, np.nan, 0.5, np.nan, np.nan]
-    write_losses(path, np.array([first, [3.0, 1.0, 0.25, 0.5, 0.125, 2.0]]), done=80)
+    losses = np.array([first, [3.0, 1.0, 0.25, 0.5, 0.125, 2.0]])
+    write_losses(path, terms_of(MMT, source_weight=1.0), losses, done=80)
     assert path.read_text().splitlines() == [
         "iteration,total,hard_ce,soft_ce,hard_tri,soft_tri,source",
         "81,1.500000,1.000000,,0.500000,,",
         "82,3.000000,1.000000,0.250000,0.500000,0.125000,2.000000",
     ]
+
+
+@pytest.mark.parametrize(
+    ("refinery", "source_weight", "expected"),
+    [
+        (MMT, 0.0, "total hard_ce soft_ce hard_tri soft_tri"),
+        (MMT, 0.5, "total hard_ce soft_ce hard_tri soft_tri source"),
+        (HardLabels(0.1), 0.0, "total hard_ce hard_tri"),
+        (HardLabels(0.1), 0.5, "total hard_ce hard_tri source"),
+    ],
+    ids=["mmt", "mmt and source", "hard labels", "hard labels and source"],
+)
+def test_the_terms_are_the_refinerys_between_the_total_and_the_source(
+    refinery: Refinery, source_weight: float, expected: str
+) -> None:
+    assert " ".join(terms_of(refinery, source_weight)) == expected

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from mutual.base.store import existing, written_beside
 
 COLUMNS = ["file", "cluster"]
 MORE = ["weight", "kept", "soft"]  # optional, in this order
+ROUNDING = 1e-4  # a soft label's sum may be off by this
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_pseudo_labels(path: Path, files: Sequence[str]) -> PseudoLabels:
         table = dict(zip(header, zip(*rows, strict=True), strict=True))
     except (ValueError, csv.Error):
         raise InputError(wanted) from None
-    if header[:2] != COLUMNS or [*table] != [*COLUMNS, *(c for c in MORE if c in table)]:
+    if header != [*COLUMNS, *(c for c in MORE if c in table)]:
         raise InputError(f"{wanted}, then perhaps {','.join(MORE)}")
     if list(table["file"]) != list(files):
         raise InputError(wanted)
@@ -77,7 +78,8 @@ def read_pseudo_labels(path: Path, files: Sequence[str]) -> PseudoLabels:
         classes = np.array([int(value) for value in table["cluster"]], np.int64)
         if classes.min() < -1 or classes.max() >= len(files):
             raise ValueError
-        return PseudoLabels(classes, _weights(table), _kept(table), _soft(table, int(classes.max()) + 1))
+        labels = PseudoLabels(classes, _weights(table), _kept(table))
+        return replace(labels, soft=_soft(table, int(classes.max()) + 1, labels.trained))
     except (ValueError, OverflowError, IndexError):
         ranges = f"cluster -1 .. {len(files) - 1}, weight at least 0, kept 0 or 1, soft class:share with a sum of 1"
         raise InputError(f"{path}: expected {ranges}") from None
@@ -86,10 +88,10 @@ def read_pseudo_labels(path: Path, files: Sequence[str]) -> PseudoLabels:
 def _weights(table: dict[str, tuple[str, ...]]) -> np.ndarray | None:
     if "weight" not in table:
         return None
-    weights = np.array(table["weight"], np.float32)
-    if not (np.isfinite(weights) & (weights >= 0)).all():
+    weights = np.array([float(value) for value in table["weight"]])
+    if not ((weights >= 0) & (weights <= np.finfo(np.float32).max)).all():
         raise ValueError
-    return weights
+    return weights.astype(np.float32)
 
 
 def _kept(table: dict[str, tuple[str, ...]]) -> np.ndarray | None:
@@ -98,18 +100,19 @@ def _kept(table: dict[str, tuple[str, ...]]) -> np.ndarray | None:
     return np.array([("0", "1").index(value) for value in table["kept"]], bool)
 
 
-def _soft(table: dict[str, tuple[str, ...]], classes: int) -> np.ndarray | None:
+def _soft(table: dict[str, tuple[str, ...]], classes: int, trained: np.ndarray) -> np.ndarray | None:
+    """Images that are not trained on may have none."""
     if "soft" not in table:
         return None
     soft = np.zeros((len(table["soft"]), classes), np.float32)
     for row, text in zip(soft, table["soft"], strict=True):
         for part in text.split():
             place, share = part.split(":")
-            if not 0 <= int(place) < classes:
+            if not (0 <= int(place) < classes and 0 <= float(share) <= 1 + ROUNDING) or row[int(place)]:
                 raise ValueError
             row[int(place)] = float(share)
     sums = soft.sum(1, dtype=np.float64)
-    if not ((soft >= 0).all() and np.isclose(sums[sums > 0], 1, atol=1e-4).all()):
+    if not np.isclose(sums[trained | (sums > 0)], 1, atol=ROUNDING).all():
         raise ValueError
     return soft
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -26,7 +27,10 @@ class Handover:
 
 def write_handover(folder: Path, handover: Handover) -> None:
     """Write it beside the round's peers."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in handover.state.items()}
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)  # they may share their memory
+        for name, tensor in handover.state.items()
+    }
     write_bytes(folder / NAME, save(tensors, metadata={KEY: json.dumps({"eps": handover.eps})}))
 
 
