@@ -9,11 +9,13 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mutual.refineries.contract import Refinery, find_refinery
+
 ACCURACY = {"mAP": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 PROTOCOLS = {"direct": "direct transfer", "last": "last", "best_on_test": "best on test"}
 FIGURES = [f"{protocol}_{key}" for protocol in PROTOCOLS for key in ACCURACY]
 PUBLISHED_AS = {"direct transfer": "direct", "MMT": "best_on_test"}  # the authors' protocol
-NAMED = ("seeds", "alpha", "soft_ce_weight", "soft_tri_weight", "clustering", "clusters", "backbone")
+NAMED = ("seeds", "refinery", "clustering", "clusters", "backbone")  # and the keys of the refineries
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
@@ -65,23 +67,27 @@ def but_for_seeds(params: Params) -> dict[str, Any]:
 
 
 def method(params: Params) -> str:
-    """The method by its number of networks, losses and mean teachers, as the paper's ablation calls it."""
-    ce, triplet, peers = params["soft_ce_weight"], params["soft_tri_weight"], len(params["seeds"])
-    networks = {1: "one network", 2: "two networks"}.get(peers, f"{peers} networks")
-    if ce == triplet == 0:
-        return f"{networks}, hard labels" + ("" if params["alpha"] == 0 else ", mean teachers")
-    lacks = {
-        "hard CE": ce == 1 and triplet != 1,
-        "soft CE": ce == 0,
-        "hard triplet": triplet == 1 and ce != 1,
-        "soft triplet": triplet == 0,
-        "the second network": peers == 1,
-        "mean teachers": params["alpha"] == 0,
-    }
-    changes = ["with soft losses only"] if ce == triplet == 1 else []
-    changes += [f"with {networks}"] if peers > 2 else []
-    changes += [f"without {part}" for part, lacking in lacks.items() if lacking]
-    return f"MMT {', '.join(changes)}".strip()
+    """What the refinery calls itself; parameters of before there were several are those of Mutual Mean-Teaching."""
+    return refinery_of(params).title(params)
+
+
+def refinery_of(params: Params) -> type[Refinery]:
+    """The refinery that the parameters choose."""
+    return find_refinery(params.get("refinery", "mmt"))
+
+
+def needed(params: Params) -> list[str]:
+    """The keys without which parameters, of another version, cannot be named or grouped."""
+    return [
+        "source_name",
+        "target_name",
+        "pooling",
+        "seeds",
+        "clustering",
+        "clusters",
+        "backbone",
+        *refinery_of(params).keys,
+    ]
 
 
 def label(params: Params) -> str:
@@ -93,7 +99,8 @@ def label(params: Params) -> str:
 def unique_labels(groups: Sequence[Params]) -> list[str]:
     """A label for each group of one task; what else differs among the groups follows as key=value."""
     labels = [label(params) for params in groups]
-    keys = [key for key in varying(groups) if key not in NAMED]
+    named = {*NAMED, *(key for params in groups for key in refinery_of(params).keys)}
+    keys = [key for key in varying(groups) if key not in named]
     labels = [text + settings(params, keys) for text, params in zip(labels, groups, strict=True)]
     for text in {text for text in labels if labels.count(text) > 1}:
         same = [i for i, other in enumerate(labels) if other == text]
