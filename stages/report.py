@@ -25,8 +25,10 @@ def main() -> None:
     """No arguments: the rounds that rounds.yaml names."""
     arguments(__doc__, "stages.report").parse_args()
     params, rounds = read_params(), list(read_rounds())
-    results = {FIRST_ROUND: read_json(RESULTS / f"{FIRST_ROUND}.json", Direct)}
-    results |= {name: read_json(RESULTS / f"{name}.json", Round) for name in rounds}
+    forms = {FIRST_ROUND: Direct, **dict.fromkeys(rounds, Round)}
+    results = {
+        name: read_json(RESULTS / f"{name}.json", form).model_dump(exclude_none=True) for name, form in forms.items()
+    }
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
     table = results_table(f"{params.source.name} to {params.target.name}", results)
     texts = {

@@ -1,16 +1,15 @@
 """What the rounds came to: the few figures that are compared, and the table of results.
 
-All figures are shares, 0 .. 1, but for the number of clusters. "last" is the mean of the peers' teachers after the last round to
-run: it needs no label of the target. "best on test" is the authors' protocol: over all rounds of adaptation, the one
-teacher with the best mAP on the target's *test labels*. They never mix.
+All figures are shares, 0 .. 1, but for the number of clusters. "last" is the mean of the peers' teachers after the last
+round to run: it needs no label of the target. "best on test" is the authors' protocol: over all rounds of adaptation,
+the one teacher with the best mAP on the target's *test labels*. They never mix.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import Field
-from typing_extensions import NotRequired, TypedDict
+from pydantic import BaseModel, Field
 
 from mutual.base.params import FIRST_ROUND, round_number
 
@@ -22,21 +21,21 @@ SINGLETONS = {"nmi_singletons": "NMI, outliers alone", "ari_singletons": "ARI, o
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Agreement = Annotated[float, Field(ge=-1.000001, le=1.000001)]  # rounding may leave it a little above 1
-Result = Mapping[str, Any]  # a Direct or a Round
+Result = Mapping[str, Any]  # a Direct or a Round, as mappings
 
 
-class Accuracy(TypedDict):
+class Accuracy(BaseModel):
     """Of one teacher."""
 
-    mAP: Share  # noqa: N815
+    mAP: Share
     rank1: Share
     rank5: Share
     rank10: Share
-    rerank_mAP: NotRequired[Share]  # noqa: N815
-    rerank_rank1: NotRequired[Share]
+    rerank_mAP: Share | None = None
+    rerank_rank1: Share | None = None
 
 
-class Labels(TypedDict):
+class Labels(BaseModel):
     """Of a round's pseudo labels."""
 
     clusters: Annotated[int, Field(ge=1)]
@@ -51,14 +50,14 @@ class Labels(TypedDict):
 Peers = Annotated[dict[str, Accuracy], Field(min_length=1)]
 
 
-class Direct(TypedDict):
+class Direct(BaseModel):
     """What metrics/rounds/r00.json holds: nothing was clustered yet."""
 
     peers: Peers
     pseudo_labels: Annotated[dict[str, float], Field(max_length=0)]
 
 
-class Round(TypedDict):
+class Round(BaseModel):
     """What the file of any other round holds."""
 
     peers: Peers
