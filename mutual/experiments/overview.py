@@ -10,7 +10,7 @@ from mutual.experiments.comparison import PROTOCOLS, Experiment
 WIDTH = 80
 NAME_WIDTH = 26
 VALUE_WIDTH = 30
-FIGURE = "{:>13}"  # mAP / rank-1
+FIGURE = "{:>15}"  # mAP / rank-1
 
 
 def overview(experiments: Sequence[Experiment]) -> str:

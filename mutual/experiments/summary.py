@@ -27,11 +27,11 @@ Result = Mapping[str, Any]  # a Direct or a Round, as mappings
 class Accuracy(BaseModel):
     """Of one teacher."""
 
-    mAP: Share
+    mAP: Share  # noqa: N815
     rank1: Share
     rank5: Share
     rank10: Share
-    rerank_mAP: Share | None = None
+    rerank_mAP: Share | None = None  # noqa: N815
     rerank_rank1: Share | None = None
 
 
