@@ -12,8 +12,9 @@ from pathlib import Path
 
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params, read_rounds
-from mutual.base.store import folder_beside, read_json, write_json, write_text
+from mutual.base.store import folder_beside, write_json, write_text
 from mutual.experiments.curves import joined_losses, label_table, loss_curves, round_table
+from mutual.experiments.results import read_result
 from mutual.experiments.summary import results_table, summary
 from stages.door import arguments
 from stages.places import LOSSES, RESULTS
@@ -25,7 +26,9 @@ def main() -> None:
     """No arguments: the rounds that rounds.yaml names."""
     arguments(__doc__, "stages.report").parse_args()
     params, rounds = read_params(), list(read_rounds())
-    results = {name: read_json(RESULTS / f"{name}.json") for name in [FIRST_ROUND, *rounds]}
+    results = {
+        name: read_result(RESULTS / f"{name}.json", labelled=name != FIRST_ROUND) for name in [FIRST_ROUND, *rounds]
+    }
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
     table = results_table(f"{params.source.name} to {params.target.name}", results)
     texts = {
