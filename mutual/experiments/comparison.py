@@ -9,11 +9,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mutual.base.errors import InputError
+from mutual.refineries.contract import find_refinery
+
 ACCURACY = {"mAP": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 PROTOCOLS = {"direct": "direct transfer", "last": "last", "best_on_test": "best on test"}
 FIGURES = [f"{protocol}_{key}" for protocol in PROTOCOLS for key in ACCURACY]
 PUBLISHED_AS = {"direct transfer": "direct", "MMT": "best_on_test"}  # the authors' protocol
-NAMED = ("seeds", "alpha", "soft_ce_weight", "soft_tri_weight", "clustering", "clusters", "backbone")
+NAMED = ("seeds", "refinery", "alpha", "soft_ce_weight", "soft_tri_weight", "clustering", "clusters", "backbone")
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
@@ -65,28 +68,18 @@ def but_for_seeds(params: Params) -> dict[str, Any]:
 
 
 def method(params: Params) -> str:
-    """The method by its number of networks, losses and mean teachers, as the paper's ablation calls it."""
-    ce, triplet, peers = params["soft_ce_weight"], params["soft_tri_weight"], len(params["seeds"])
-    networks = {1: "one network", 2: "two networks"}.get(peers, f"{peers} networks")
-    if ce == triplet == 0:
-        return f"{networks}, hard labels" + ("" if params["alpha"] == 0 else ", mean teachers")
-    lacks = {
-        "hard CE": ce == 1 and triplet != 1,
-        "soft CE": ce == 0,
-        "hard triplet": triplet == 1 and ce != 1,
-        "soft triplet": triplet == 0,
-        "the second network": peers == 1,
-        "mean teachers": params["alpha"] == 0,
-    }
-    changes = ["with soft losses only"] if ce == triplet == 1 else []
-    changes += [f"with {networks}"] if peers > 2 else []
-    changes += [f"without {part}" for part, lacking in lacks.items() if lacking]
-    return f"MMT {', '.join(changes)}".strip()
+    """What the refinery calls itself with these parameters; older experiments had no choice of it and are MMT's."""
+    refinery: str = params.get("refinery", "mmt")
+    try:
+        return find_refinery(refinery).title(params)
+    except InputError:  # an experiment of a commit with a refinery that is not here
+        return refinery
 
 
 def label(params: Params) -> str:
     """Method, clustering and backbone."""
-    clustering = f"k-means {params['clusters']}" if params["clustering"] == "kmeans" else "DBSCAN"
+    known = {"kmeans": f"k-means {params['clusters']}", "dbscan": "DBSCAN"}
+    clustering = known.get(params["clustering"], params["clustering"])
     return f"{method(params)}, {clustering}, {params['backbone']}"
 
 
