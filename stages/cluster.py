@@ -31,9 +31,10 @@ def main() -> None:
     args = parser.parse_args()
     params, device, folder = read_params(), deterministic_device(), ROUNDS / args.round
     files, _ = read_cameras(PACKED / "target/train.csv")
+    features = read_array(folder / "features.npy", dtype=np.float32, shape=(len(files), None))
     found = cluster(
-        np.array(read_array(folder / "features.npy")),
-        read_array(folder / "source_features.npy"),
+        np.array(features),
+        read_array(folder / "source_features.npy", dtype=np.float32, shape=(None, features.shape[1])),
         read_handover(MODELS / args.start).eps,
         numpy_stream(params.peers.seed, "clustering", round_number(args.round)),
         device,

@@ -14,14 +14,14 @@ from typing import Any
 
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params
-from mutual.base.store import folder_beside, read_array, read_json, write_json
-from mutual.clusters.pseudo_labels import read_pseudo_labels
+from mutual.base.store import folder_beside, write_json
+from mutual.clusters.pseudo_labels import read_figures, read_pseudo_labels
 from mutual.clusters.quality import label_quality
 from mutual.evaluation.accuracy import accuracy
 from mutual.evaluation.features import extract
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.evaluation.retrieval import KEPT, write_features, write_ranking
-from mutual.images.index import Index, read_index
+from mutual.images.index import Index, read_index, read_split
 from mutual.machine.device import deterministic_device
 from mutual.networks.peers import peer_path, read_network
 from mutual.networks.reid import inference
@@ -35,9 +35,8 @@ def main() -> None:
     parser.add_argument("--round", required=True)
     name: str = parser.parse_args().round
     params, device, target = read_params(), deterministic_device(), PACKED / "target"
-    index = {split: read_index(target / f"{split}.csv") for split in ("query", "gallery")}
-    images = {split: read_array(target / f"{split}.npy") for split in index}
-    query, gallery = index.values()
+    (query_images, query), (gallery_images, gallery) = (read_split(target, split) for split in ("query", "gallery"))
+    images = {"query": query_images, "gallery": gallery_images}
     ids = query.pid, gallery.pid, query.camid, gallery.camid
     peers = {}
     with folder_beside(RETRIEVAL / name) as kept:
@@ -65,7 +64,7 @@ def main() -> None:
 def diagnosis(folder: Path, train: Index) -> dict[str, Any]:
     """Number of clusters, share of outliers, and agreement of the round's pseudo labels with the true identities."""
     labels = read_pseudo_labels(folder / "pseudo_labels.csv", train.file).classes
-    clusters: int = read_json(folder / "clustering.json")["clusters"]
+    clusters = read_figures(folder / "clustering.json")["clusters"]
     return {"clusters": clusters, "outliers": float((labels < 0).mean()), **label_quality(train.pid, labels)}
 
 

@@ -9,9 +9,10 @@ if not __package__:
 
 from mutual.base.errors import run
 from mutual.base.params import read_params
-from mutual.base.store import read_array, write_array
+from mutual.base.store import write_array
 from mutual.evaluation.accuracy import mean_features
 from mutual.evaluation.features import extract
+from mutual.images.index import read_images
 from mutual.machine.device import deterministic_device
 from mutual.networks.peers import peer_path, read_network
 from mutual.networks.reid import inference
@@ -27,7 +28,7 @@ def main() -> None:
     args = parser.parse_args()
     params, device = read_params(), deterministic_device()
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
-    target, source = read_array(PACKED / "target/train.npy"), read_array(PACKED / "source/train.npy")
+    target, source = read_images(PACKED / "target/train.npy"), read_images(PACKED / "source/train.npy")
     if not by_distance and params.adaptation.source_weight == 0:
         source = source[:0]
     features, source_features = [], []

@@ -12,13 +12,13 @@ import numpy as np
 
 from mutual.base.errors import run
 from mutual.base.params import read_params, read_rounds, round_number
-from mutual.base.store import folder_beside, read_array
+from mutual.base.store import folder_beside
 from mutual.clusters.clustering import cluster
 from mutual.clusters.pseudo_labels import PseudoLabels, write_pseudo_labels
 from mutual.evaluation.accuracy import mean_features
 from mutual.evaluation.features import extract
 from mutual.evaluation.retrieval import write_features
-from mutual.images.index import read_cameras
+from mutual.images.index import read_cameras, read_images
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
@@ -35,8 +35,8 @@ def main() -> None:
     arguments(__doc__, "stages.last").parse_args()
     params, device, last = read_params(), deterministic_device(), list(read_rounds())[-1]
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
-    images = {split: read_array(PACKED / f"target/{split}.npy") for split in SPLITS}
-    source = read_array(PACKED / "source/train.npy")[: None if by_distance else 0]
+    images = {split: read_images(PACKED / f"target/{split}.npy") for split in SPLITS}
+    source = read_images(PACKED / "source/train.npy")[: None if by_distance else 0]
     files, _ = read_cameras(PACKED / "target/train.csv")
     train, source_features = [], []
     with folder_beside(RETRIEVAL / "last") as folder:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
-from mutual.base.store import folder_beside
+from mutual.base.store import ask_room, folder_beside
 from mutual.images.index import Index, check_counts, check_identities, check_matches, identities, write_index
 from mutual.images.layouts import image_folders, read_dataset
 from mutual.images.packing import pack
@@ -42,6 +42,8 @@ def main() -> None:
     for warning in [fault, *warnings] if fault else warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
+    pixels = 3 * params.size.image_height * params.size.image_width
+    ask_room(packed, 2 * pixels * sum(map(len, splits.values())))  # there, and in DVC's cache
     with folder_beside(packed) as beside:
         for split, index in splits.items():
             size = params.size.image_height, params.size.image_width

@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from mutual.base.errors import run
 from mutual.base.params import read_params
-from mutual.base.store import read_array, write_text
+from mutual.base.store import ask_room, write_text
 from mutual.clusters.pseudo_labels import PseudoLabels
 from mutual.evaluation.accuracy import accuracy_on
-from mutual.images.index import read_index, relabel
+from mutual.images.index import read_images, read_split, relabel
 from mutual.learning.batches import Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
 from mutual.learning.pretraining import Epoch, Plan, pretrain
 from mutual.machine.device import deterministic_device
@@ -44,7 +44,7 @@ def main() -> None:
     form, batches = params.network.model_dump(), params.batches
     made_by = form | batches.model_dump() | planned | params.start.model_dump()
     source, target = PACKED / "source", PACKED / "target"
-    index, images = read_index(source / "train.csv"), read_array(source / "train.npy")
+    images, index = read_split(source, "train")
     out, curve = peer_path(MODELS / "r00", seed), [CURVE]
     if params.start.pretrained != "none":
         given = peer_path(Path(params.start.pretrained), seed)
@@ -58,10 +58,13 @@ def main() -> None:
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device)
     labelled = TrainingSet(images, PseudoLabels(labels), index.camid)
     source_at = labelled_batches(labelled, streams, "source batches", ["source views"], cut)
-    target_at = unlabelled_views(read_array(target / "train.npy"), streams, "target batches", "target views", cut)
+    target_at = unlabelled_views(read_images(target / "train.npy"), streams, "target batches", "target views", cut)
     torch.manual_seed(integer_seed(seed, "pretrain network"))
     network = ReidNetwork(**form, classes=int(labels.max()) + 1)
     load_initial_backbone(network, params.network.backbone, params.start.weights)
+    ask_room(
+        out, 4 * sum(tensor.nbytes for tensor in network.state_dict().values())
+    )  # two roles, there and in the cache
     in_parts(network, batches.bn_groups, domains=False)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     epochs = pretrain(

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params, read_rounds
-from mutual.base.store import folder_beside, read_json, write_json, write_text
+from mutual.base.store import folder_beside, write_json, write_text
 from mutual.experiments.curves import joined_losses, label_table, loss_curves, round_table
-from mutual.experiments.summary import Direct, Round, results_table, summary
+from mutual.experiments.results import read_result
+from mutual.experiments.summary import results_table, summary
 from stages.door import arguments
 from stages.places import LOSSES, RESULTS
 
@@ -25,9 +26,8 @@ def main() -> None:
     """No arguments: the rounds that rounds.yaml names."""
     arguments(__doc__, "stages.report").parse_args()
     params, rounds = read_params(), list(read_rounds())
-    forms = {FIRST_ROUND: Direct, **dict.fromkeys(rounds, Round)}
     results = {
-        name: read_json(RESULTS / f"{name}.json", form).model_dump(exclude_none=True) for name, form in forms.items()
+        name: read_result(RESULTS / f"{name}.json", labelled=name != FIRST_ROUND) for name in [FIRST_ROUND, *rounds]
     }
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
     table = results_table(f"{params.source.name} to {params.target.name}", results)

@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.optim import Adam
 from tqdm import tqdm
 
-from mutual.base.errors import run
+from mutual.base.errors import InputError, run
 from mutual.base.params import read_params, round_number
-from mutual.base.store import read_array, read_json
-from mutual.clusters.pseudo_labels import PseudoLabels, cluster_means, read_pseudo_labels
-from mutual.images.index import read_cameras, read_index, relabel
+from mutual.base.store import ask_room, read_array
+from mutual.clusters.pseudo_labels import PseudoLabels, cluster_means, read_figures, read_pseudo_labels
+from mutual.images.index import read_cameras, read_images, read_split, relabel
 from mutual.learning.adaptation import Round, adapt, check_finite, for_training, shares_of_lr, terms_of, write_losses
 from mutual.learning.batches import Cut, Streams, TrainingSet, labelled_batches
 from mutual.learning.handover import Handover, read_handover, write_handover
@@ -47,10 +47,13 @@ def main() -> None:
     refinery.load_state(handed.state)
 
     clusters, target = ROUNDS / args.round, PACKED / "target"
-    centroids = np.array(read_array(clusters / "centroids.npy"))
+    centroids = np.array(read_array(clusters / "centroids.npy", dtype=np.float32, shape=(None, None), finite=True))
     files, camids = read_cameras(target / "train.csv")
-    images = read_array(target / "train.npy")
+    images = read_images(target / "train.npy", len(files))
     labels = read_pseudo_labels(clusters / "pseudo_labels.csv", files)
+    figures = read_figures(clusters / "clustering.json")
+    if not len(centroids) == figures["clusters"] == labels.classes.max() + 1:
+        raise InputError(f"{clusters}: centroids, clustering.json and pseudo_labels.csv are not of one clustering")
     streams = Streams(params.peers.seed, number)
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device)
     of_target = TrainingSet(images, labels, camids)
@@ -59,9 +62,10 @@ def main() -> None:
     batch_at, source_at = labelled_batches(of_target, streams, "target batches", views, erased), None
     classes = centroids
     if adaptation.source_weight > 0:
-        index = read_index(PACKED / "source/train.csv")
-        of_source = TrainingSet(read_array(PACKED / "source/train.npy"), PseudoLabels(relabel(index.pid)), index.camid)
-        source_features = read_array(clusters / "source_features.npy")
+        source_images, index = read_split(PACKED / "source", "train")
+        of_source = TrainingSet(source_images, PseudoLabels(relabel(index.pid)), index.camid)
+        shape = (len(index), centroids.shape[1])
+        source_features = read_array(clusters / "source_features.npy", dtype=np.float32, shape=shape, finite=True)
         classes = np.concatenate([centroids, cluster_means(source_features, of_source.labels.classes)])
         source_at = labelled_batches(of_source, streams, "source batches", [f"source {view}" for view in views], cut)
 
@@ -70,6 +74,7 @@ def main() -> None:
     )
     start = [peer_path(MODELS / args.start, seed) for seed in seeds]
     done = iterations_of(start)
+    ask_room(MODELS / args.round, 2 * sum(path.stat().st_size for path in start))  # there, and in DVC's cache
     students = [ready(read_network(path, "student")) for path in start]
     teachers = [ready(read_network(path, "teacher")) for path in start] if refinery.teaching else None
     rates = shares_of_lr(students, adaptation.lr, adaptation.backbone_lr_scale)
@@ -94,7 +99,7 @@ def main() -> None:
     for path, seed, student, teacher in zip(start, seeds, students, teachers or students, strict=True):
         peer = continued(path, len(classes), images.shape[1:3], adaptation.iterations, made_by)
         write_peer(peer_path(MODELS / args.round, seed), student, teacher, peer)
-    eps = read_json(clusters / "clustering.json").get("eps")
+    eps = figures.get("eps")
     write_handover(MODELS / args.round, Handover(eps, refinery.state()))
     columns = terms_of(refinery, adaptation.source_weight)
     write_losses(LOSSES / f"{args.round}.csv", columns, torch.stack(history).cpu().numpy(), done)

@@ -58,7 +58,7 @@ class PlainTrainer:
         self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork], lr: float, decay: float
     ) -> None:
         self.students, self.teachers, self.lr, self.decay = students, teachers, lr, decay
-        self.trained = [p for student in students for p in student.parameters() if p.requires_grad]
+        self.trained: list[Tensor] = [p for student in students for p in student.parameters() if p.requires_grad]
         self.means = [torch.zeros_like(p) for p in self.trained]
         self.squares = [torch.zeros_like(p) for p in self.trained]
         self.steps = torch.zeros(())

@@ -74,3 +74,12 @@ def test_drawn_ids_cover_all_people() -> None:
     assert set(queries) <= set(gallery) == set(range(10))
     assert set(query_cams) <= set(gallery_cams) == set(range(3))
     assert (len(query_cams), len(gallery_cams)) == (30, 200)
+
+
+def test_the_row_of_an_iteration_runs_on_the_trainers_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "BATCH", 4)
+    monkeypatch.setattr(bench, "HEIGHT", 32)
+    monkeypatch.setattr(bench, "WIDTH", 16)
+    seconds, note = next(bench.iteration("fp32"))  # three iterations
+    assert seconds > 0
+    assert note.startswith("ResNet-50; 4 images; ")

@@ -11,6 +11,7 @@ from sklearn.cluster import DBSCAN
 
 from mutual.base.errors import InputError
 from mutual.clusters.pseudo_labels import read_pseudo_labels
+from mutual.learning.handover import Handover, write_handover
 from stages import cluster
 from tests.golden import golden
 
@@ -68,7 +69,7 @@ def test_dbscan_by_the_rule_is_the_authors(
     assert figures["eps"] == pytest.approx(eps, abs=1e-6)
     assert figures["clusters"] == expected.max() + 1
     assert figures["outliers"] == (expected == -1).sum()
-    labels = read_pseudo_labels(Path("data/rounds/r01/pseudo_labels.csv"), FILES)
+    labels = read_pseudo_labels(Path("data/rounds/r01/pseudo_labels.csv"), FILES).classes
     assert ((labels == -1) == (expected == -1)).all()
     assert len(set(zip(labels.tolist(), expected.tolist(), strict=True))) == len(set(expected.tolist()))
     centroids = np.load("data/rounds/r01/centroids.npy")
@@ -79,13 +80,12 @@ def test_features_are_normalised_and_eps_is_that_of_the_first_round(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = clustered(monkeypatch, "r01", "r00")
-    (project / "models/r01").mkdir(parents=True)
-    (project / "models/r01/eps.json").write_text('{"eps": 0.5}')
+    write_handover(project / "models/r01", Handover(eps=0.5))
     kept = clustered(monkeypatch, "r02", "r01")
     assert kept["eps"] == 0.5
     assert kept["clusters"] == STORED["dbscan_labels_eps0.5_lam0"].max() + 1
     # r02 has r01's features, three times as long: by the rule it has the same clusters
-    (project / "models/r01/eps.json").unlink()
+    write_handover(project / "models/r01", Handover())
     again = clustered(monkeypatch, "r02", "r01")
     assert again == pytest.approx(first, rel=1e-5)
 

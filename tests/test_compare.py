@@ -39,7 +39,7 @@ def test_one_alone_has_nothing_to_differ_from() -> None:
 
 
 def test_whatever_differs_no_line_is_longer_than_80_columns() -> None:
-    many = {f"a_parameter_with_a_long_name_{i}": list(range(i)) for i in range(20)}
+    many: dict[str, Any] = {f"a_parameter_with_a_long_name_{i}": list(range(i)) for i in range(20)}
     many |= {"root": "/a/very/long/folder/" * 20, "word": "x" * 500}
     text = overview([experiment("y" * 200), experiment("y" * 199 + "z", **many), experiment("short")])
     assert max(map(len, text.splitlines())) <= 80

@@ -111,15 +111,15 @@ def test_a_new_refinery_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert TOY.count("\n") < 40
     (tmp_path / "toy.py").write_text(TOY)
     monkeypatch.setattr("mutual.refineries.__path__", [str(tmp_path), *contract_path()])
-    method = find_refinery("toy")
-    toy = method(alpha=0.0)  # type: ignore[arg-type]
+    method, settings = find_refinery("toy"), dict.fromkeys(("alpha",), 0.0)
+    toy = method(**settings)
     students, teachers = networks(1), networks(2)
     losses = run(toy, students, teachers)
     assert terms_of(toy, 0.0) == ("total", "certain")
     assert all(bool((row > 0).all()) for row in losses)
     assert all(same(student, teacher) for student, teacher in zip(students, teachers, strict=True))
     assert toy.state()["seen"].tolist() == [4] * 6
-    again = method(alpha=0.0)  # type: ignore[arg-type]
+    again = method(**settings)
     again.load_state(toy.state())
     assert again.state()["seen"].tolist() == [4] * 6
     assert method.title({"alpha": 0.5}) == "certain above 0.5"

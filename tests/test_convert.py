@@ -19,7 +19,7 @@ from torch import Tensor
 from mutual.base.errors import InputError
 from mutual.networks.norms import in_parts
 from mutual.networks.official import official_name
-from mutual.networks.peers import read_iterations, read_network, write_peer
+from mutual.networks.peers import Peer, read_network, read_peer, write_peer
 from mutual.networks.reid import ReidNetwork, inference
 from tests.golden import assert_close, golden
 from tests.golden.fill_rule import image_batch, tensor_for
@@ -60,6 +60,11 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
     convert.main()
 
 
+def described(network: ReidNetwork) -> Peer:
+    """What the file of a peer with this network says."""
+    return Peer(network.form, network.classifier.out_features, 64, 32, 5)
+
+
 @pytest.mark.parametrize(("model", "prefix"), [("resnet50", "module."), ("resnet_ibn50a", "")])
 def test_there_and_back_is_the_identity_and_features_are_the_authors(
     project: Path, monkeypatch: pytest.MonkeyPatch, model: str, prefix: str
@@ -70,8 +75,8 @@ def test_there_and_back_is_the_identity_and_features_are_the_authors(
     content = {"state_dict": {prefix + name: tensor for name, tensor in state.items()}, "epoch": 40}
     torch.save(content | {"best_mAP": np.float64(0.712)}, "official.pth.tar")
     run(monkeypatch, "official.pth.tar", "peer.safetensors")
-    assert read_iterations(Path("peer.safetensors")) == 0
-    network = read_network(Path("peer.safetensors"), "teacher", lambda classes: ReidNetwork(model, classes))
+    assert read_peer(Path("peer.safetensors")).iterations == 0
+    network = read_network(Path("peer.safetensors"), "teacher")
     with torch.inference_mode():
         features = inference(network).embed(torch.from_numpy(image_batch(2, 256, 128)).float())
     assert_close(features, golden(f"model_{model}")["eval_feat_2x256x128_f32"], 1e-4)
@@ -87,7 +92,7 @@ def test_there_and_back_is_the_identity_and_features_are_the_authors(
 def test_student_or_teacher_can_be_asked_for(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_network(project, "resnet18")
     student, teacher = ReidNetwork("resnet18", 3), ReidNetwork("resnet18", 3)
-    write_peer(Path("peer.safetensors"), student, teacher, 5)
+    write_peer(Path("peer.safetensors"), student, teacher, described(student))
     for role, network in (("student", student), ("teacher", teacher)):
         run(monkeypatch, "peer.safetensors", f"{role}.pth", "--role", role)
         found = torch.load(f"{role}.pth", weights_only=True)["state_dict"]
@@ -110,7 +115,7 @@ def test_networks_that_the_papers_code_lacks_go_there_and_back(
 ) -> None:
     set_network(project, backbone, pooling, str(stem_relu).lower())
     network = ReidNetwork(backbone, 3, stem_relu=stem_relu, pooling=pooling)
-    write_peer(Path("peer.safetensors"), network, network, 5)
+    write_peer(Path("peer.safetensors"), network, network, described(network))
     run(monkeypatch, "peer.safetensors", "out.pth.tar")
     state = torch.load("out.pth.tar", weights_only=True)["state_dict"]
     assert set(some) <= set(state)
@@ -124,7 +129,7 @@ def test_networks_that_the_papers_code_lacks_go_there_and_back(
 def test_gem_without_a_relu_in_the_stem_has_no_names_elsewhere(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_network(project, "resnet18", "gem")
     network = ReidNetwork("resnet18", 3, pooling="gem")
-    write_peer(Path("peer.safetensors"), network, network, 5)
+    write_peer(Path("peer.safetensors"), network, network, described(network))
     with pytest.raises(InputError, match="pooling, stem_relu: no public code has gem behind a stem without a ReLU"):
         run(monkeypatch, "peer.safetensors", "out.pth.tar")
     assert not Path("out.pth.tar").exists()
@@ -208,7 +213,7 @@ def test_batch_norms_of_the_source_stay_behind(project: Path, monkeypatch: pytes
     set_network(project, "resnet18")
     network = ReidNetwork("resnet18", 3)
     for name in ("plain", "domains"):
-        write_peer(Path(f"{name}.safetensors"), network, network, 5)
+        write_peer(Path(f"{name}.safetensors"), network, network, described(network))
         run(monkeypatch, f"{name}.safetensors", f"{name}.pth.tar")
         in_parts(network, 1, domains=True)
     assert Path("domains.safetensors").stat().st_size > Path("plain.safetensors").stat().st_size
@@ -220,7 +225,7 @@ def test_batch_norms_of_the_source_stay_behind(project: Path, monkeypatch: pytes
 def test_the_same_peer_gives_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_network(project, "resnet18")
     network = ReidNetwork("resnet18", 3)
-    write_peer(Path("peer.safetensors"), network, network, 5)
+    write_peer(Path("peer.safetensors"), network, network, described(network))
     for name in ("a.pth.tar", "b.pth.tar"):
         run(monkeypatch, "peer.safetensors", name)
     assert Path("a.pth.tar").read_bytes() == Path("b.pth.tar").read_bytes()

@@ -254,8 +254,9 @@ def test_a_list_that_is_no_text(tmp_path: Path) -> None:
         read(tmp_path, "msmt17")
 
 
-def test_an_image_listed_in_train_and_in_val(tmp_path: Path) -> None:
-    (msmt17(tmp_path) / "list_val.txt").write_text(MSMT["list_train.txt"][0])
+@pytest.mark.parametrize("start", ["", "./", "0001/../", ".\\"])
+def test_an_image_listed_in_train_and_in_val(tmp_path: Path, start: str) -> None:
+    (msmt17(tmp_path) / "list_val.txt").write_text(start + MSMT["list_train.txt"][0])
     with pytest.raises(InputError, match=r"train/0000/0000_000_01_0303morning_0008_0.jpg is listed twice"):
         read(tmp_path, "msmt17")
 

@@ -1,13 +1,18 @@
 """mAP and CMC against the authors' values, a plain second implementation, and by hand."""
 
+from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from mutual.evaluation.ranking import Ranking, euclidean, rank_blocks, rank_distances
+from mutual.base.store import read_array
+from mutual.evaluation.accuracy import accuracy
+from mutual.evaluation.ranking import Nearest, Ranking, euclidean, rank_blocks, rank_distances
+from mutual.evaluation.retrieval import KEPT, write_features, write_ranking
 from tests.golden import golden
 
 STORED = golden("ranking")
@@ -137,6 +142,14 @@ def test_queries_without_a_match_do_not_count() -> None:
 # --- a second implementation, and properties -------------------------------------------------------------------------
 
 
+Ids = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # of the query, the gallery: pids, then camids
+
+
+def random_ids(rng: np.random.Generator, queries: int, gallery: int, pids: int, cameras: int) -> Ids:
+    of_pids = rng.integers(0, pids, queries), rng.integers(0, pids, gallery)
+    return *of_pids, rng.integers(0, cameras, queries), rng.integers(0, cameras, gallery)
+
+
 def random_set(seed: int, ties: bool) -> tuple[np.ndarray, ...]:
     rng = np.random.default_rng(seed)
     distmat = rng.random((30, 120))
@@ -212,10 +225,11 @@ def test_features_rank_as_their_euclidean_distances() -> None:
     distances = np.linalg.norm(query[:, None] - gallery[None], axis=2)
     expected = rank_distances(distances, *ids)
     blocks = euclidean(query.astype(np.float32), gallery.astype(np.float32), torch.device("cpu"))
-    found = rank_blocks(blocks, *ids)
+    found, nearest = rank_blocks(blocks, *ids)
     # float32 swaps two images at most here and there
     assert found.mean_average_precision == pytest.approx(expected.mean_average_precision, abs=1e-4)
     assert np.mean(found.first_match == expected.first_match) > 0.99
+    assert nearest.row.shape == nearest.distance.shape == (300, 0)  # none was asked for
 
 
 def test_a_perfect_ranking_scores_one_everywhere() -> None:
@@ -224,3 +238,108 @@ def test_a_perfect_ranking_scores_one_everywhere() -> None:
     found = rank_distances(distmat, pids, pids, np.array([1, 1, 1]), np.array([2, 2, 2]))
     assert found.mean_average_precision == 1.0
     assert found.rank(1) == 1.0
+
+
+# --- the nearest of each query ---------------------------------------------------------------------------------------
+
+
+def in_blocks(distmat: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    for start in range(0, len(distmat), size):
+        yield start, distmat[start : start + size]
+
+
+def nearest_by_sorting(distmat: np.ndarray, ids: Ids, kept: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and distances, by sorting all that is left of the gallery."""
+    query_pids, gallery_pids, query_camids, gallery_camids = ids
+    row = np.full((len(distmat), kept), -1)
+    distance = np.full((len(distmat), kept), np.inf)
+    for q, values in enumerate(distmat):
+        own = (gallery_pids == query_pids[q]) & (gallery_camids == query_camids[q])
+        ranked = sorted((float(values[g]), g) for g in range(len(values)) if not own[g])[:kept]
+        for place, (value, g) in enumerate(ranked):
+            row[q, place], distance[q, place] = g, value
+    return row, distance
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_nearest_are_those_of_a_plain_sort(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery, pids, cameras, kept = (int(rng.integers(1, most)) for most in (20, 80, 12, 4, 60))
+    distmat = rng.random((queries, gallery)).astype(np.float32).round(int(rng.integers(0, 4)))  # ties, from all to few
+    ids = random_ids(rng, queries, gallery, pids, cameras)
+    _, found = rank_blocks(in_blocks(distmat, 7), *ids, kept)
+    row, distance = nearest_by_sorting(distmat, ids, kept)
+    assert found.row.dtype == np.int32
+    assert found.distance.dtype == np.float32
+    np.testing.assert_array_equal(found.row, row)
+    np.testing.assert_array_equal(found.distance, distance.astype(np.float32))
+
+
+def test_the_nearest_by_hand() -> None:
+    # row 0 is the query's own picture; of the equals 1 and 4 the lower row comes first; only four are left
+    distmat = np.array([[0.0, 0.5, 0.25, 0.75, 0.5]], np.float32)
+    ids = np.array([1]), np.array([1, 2, 1, 1, 3]), np.array([1]), np.array([1, 1, 2, 3, 2])
+    _, found = rank_blocks(in_blocks(distmat, 1), *ids, 5)
+    assert found.row.tolist() == [[2, 1, 4, 3, -1]]
+    assert found.distance.tolist() == [[0.25, 0.5, 0.5, 0.75, np.inf]]
+
+
+def test_a_query_that_finds_nobody_has_no_nearest() -> None:
+    ids = np.array([1]), np.array([1, 1]), np.array([3]), np.array([3, 3])
+    ranking, found = rank_blocks(in_blocks(np.array([[0.1, 0.2]]), 1), *ids, 2)
+    assert found.row.tolist() == [[-1, -1]]
+    assert found.distance.tolist() == [[np.inf, np.inf]]
+    assert ranking.first_match.tolist() == [0]
+
+
+def test_keeping_the_nearest_leaves_the_ranking_as_it_is() -> None:
+    rng = np.random.default_rng(6)
+    distmat, ids = rng.random((30, 120)).round(1), random_ids(rng, 30, 120, 12, 3)
+    alone, whole = rank_blocks(in_blocks(distmat, 7), *ids), rank_distances(distmat, *ids)
+    beside, _ = rank_blocks(in_blocks(distmat, 11), *ids, 9)
+    for ranking in (alone[0], beside):
+        np.testing.assert_array_equal(ranking.average_precision, whole.average_precision)
+        np.testing.assert_array_equal(ranking.first_match, whole.first_match)
+
+
+# --- what is kept of it ----------------------------------------------------------------------------------------------
+
+
+def test_rankings_and_features_are_kept_as_they_were_found(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    distmat, ids = rng.random((30, 120)), random_ids(rng, 30, 120, 12, 3)
+    ranking, nearest = rank_blocks(in_blocks(distmat, 16), *ids, KEPT)
+    write_ranking(tmp_path, 12, ranking, nearest)
+    features = {split: rng.random((n, 8), np.float32) for split, n in (("query", 5), ("gallery", 9))}
+    write_features(tmp_path, 12, features)
+    expected = {
+        "peer12.nearest.npy": (nearest.row, np.int32, (30, KEPT)),
+        "peer12.distances.npy": (nearest.distance, np.float32, (30, KEPT)),
+        "peer12.average_precision.npy": (ranking.average_precision, np.float64, (30,)),
+        "peer12.query.npy": (features["query"], np.float32, (5, 8)),
+        "peer12.gallery.npy": (features["gallery"], np.float32, (9, 8)),
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(expected)
+    for name, (array, dtype, shape) in expected.items():
+        found = read_array(tmp_path / name)
+        assert found.dtype == dtype
+        assert found.shape == shape
+        np.testing.assert_array_equal(found, array)
+
+
+def test_a_small_gallery_keeps_the_shape(tmp_path: Path) -> None:
+    nobody = Nearest(np.full((2, KEPT), -1, np.int32), np.full((2, KEPT), np.inf, np.float32))
+    ids = np.array([1, 2]), np.array([1, 1, 1]), np.array([1, 1]), np.array([1, 2, 3])
+    ranking, nearest = rank_blocks(in_blocks(np.array([[0.1, 0.3, 0.2], [0.3, 0.2, 0.1]]), 1), *ids, KEPT)
+    write_ranking(tmp_path, 1, ranking, nearest)
+    row, distance = (read_array(tmp_path / f"peer1.{name}.npy") for name in ("nearest", "distances"))
+    assert row[:, :3].tolist() == [[2, 1, -1], [2, 1, 0]]
+    np.testing.assert_array_equal(row[:, 3:], nobody.row[:, 3:])
+    np.testing.assert_array_equal(distance[:, 3:], nobody.distance[:, 3:])
+    assert np.isnan(read_array(tmp_path / "peer1.average_precision.npy")).tolist() == [False, True]
+
+
+def test_accuracy_is_map_and_three_ranks() -> None:
+    # first matches at ranks 1, 2, 5, 6 and 11; the last query has none
+    found = Ranking(np.array([1, 0.5, 0.25, 0.125, 0.125, np.nan]), np.array([1, 2, 5, 6, 11, 0]))
+    assert accuracy(found) == pytest.approx({"mAP": 0.4, "rank1": 0.2, "rank5": 0.6, "rank10": 0.8})

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from mutual.base.errors import InputError
-from mutual.base.store import read_json, write_json
+from mutual.base.store import write_json
 from mutual.experiments import curves, summary
+from mutual.experiments.results import read_result
 from stages import report
 
 
@@ -205,7 +206,7 @@ def test_missing_losses_are_named(tmp_path: Path) -> None:
         (("peers", "1", "mAP"), "0.5", "peers.1.mAP"),
         (("peers", "1", "rank5"), 1.5, "peers.1.rank5"),
         (("peers", "1"), {"mAP": 0.5}, "peers.1.rank1"),
-        (("pseudo_labels",), {}, "pseudo_labels.clusters"),
+        (("pseudo_labels",), {}, "pseudo_labels"),
         (("pseudo_labels", "clusters"), 0, "pseudo_labels.clusters"),
         (("pseudo_labels", "nmi"), None, "pseudo_labels.nmi"),
     ],
@@ -213,14 +214,17 @@ def test_missing_losses_are_named(tmp_path: Path) -> None:
 def test_a_damaged_result_is_named(tmp_path: Path, place: tuple[str, ...], value: Any, named: str) -> None:
     content = three_rounds()["r01"]
     write_json(tmp_path / "r01.json", content)
-    assert read_json(tmp_path / "r01.json", summary.Round).model_dump(exclude_none=True) == content
+    assert read_result(tmp_path / "r01.json", labelled=True) == content
+    content["pseudo_labels"]["nmi"] = 1.0000000000000002  # as scikit-learn has it where both agree
+    write_json(tmp_path / "r01.json", content)
+    assert read_result(tmp_path / "r01.json", labelled=True) == content
     part = content
     for key in place[:-1]:
         part = part[key]
     part[place[-1]] = value
     write_json(tmp_path / "r01.json", content)
     with pytest.raises(InputError, match=rf"r01\.json: {named}: [^\n]*$"):
-        read_json(tmp_path / "r01.json", summary.Round)
+        read_result(tmp_path / "r01.json", labelled=True)
 
 
 def test_figures_of_a_result_are_not_changed() -> None:

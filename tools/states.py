@@ -120,11 +120,7 @@ def unusable(state: Mapping[str, Any]) -> str:
     if set(figures(state)) != set(FIGURES):
         return f"no results in {SUMMARY}"
     params = parameters(state)
-    try:
-        missing = [key for key in needed(params) if key not in params]
-    except InputError as error:  # a refinery that is no more
-        return str(error)
-    if missing:
+    if missing := [key for key in needed(params) if key not in params]:
         return f"parameters of another version, without {', '.join(missing)}"
     changed = changed_since(params, lock(state["rev"]))
     return f"its results were made with other values of {', '.join(changed)}" if changed else ""

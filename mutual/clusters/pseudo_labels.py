@@ -4,11 +4,13 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
 from mutual.base.errors import InputError
-from mutual.base.store import existing, written_beside
+from mutual.base.store import existing, read_json, written_beside
 
 COLUMNS = ["file", "cluster"]
 MORE = ["weight", "kept", "soft"]  # optional, in this order
@@ -123,6 +125,25 @@ def cluster_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     sums = np.zeros((labels.max() + 1, features.shape[1]))
     np.add.at(sums, labels[inliers], features[inliers])
     return (sums / np.bincount(labels[inliers])[:, None]).astype(np.float32)
+
+
+class Figures(TypedDict):
+    """What a clustering found, in numbers."""
+
+    clusters: int
+    outliers: int  # images
+    smallest: int  # images of the smallest cluster
+    largest: int
+    inertia: NotRequired[float]  # of k-means
+    eps: NotRequired[float]  # of DBSCAN
+
+
+def read_figures(path: Path) -> Figures:
+    """The figures of a round's clustering. Raises :class:`InputError` for a file of another form."""
+    figures: Figures = read_json(path, Figures)
+    if figures["clusters"] < 1 or not 0 < figures.get("eps", 1.0) <= 2:
+        raise InputError(f"{path}: expected a cluster at least, and an eps above 0 and at most 2, found {figures}")
+    return figures
 
 
 def cluster_sizes(labels: np.ndarray) -> dict[str, int]:

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mutual.base.store import read_array
 from mutual.evaluation.features import extract
 from mutual.evaluation.ranking import Ranking, euclidean, rank_blocks
-from mutual.images.index import read_index
+from mutual.images.index import read_split
 from mutual.networks.reid import ReidNetwork, inference
 
 
@@ -21,7 +20,7 @@ def accuracy(found: Ranking) -> dict[str, float]:
 def accuracy_on(packed: Path, device: torch.device, network: ReidNetwork) -> float:
     """mAP, 0 .. 1, of a network on query and gallery of a packed set; the network goes on training."""
     frozen = inference(deepcopy(network))
-    sets = [(read_array(packed / f"{s}.npy"), read_index(packed / f"{s}.csv")) for s in ("query", "gallery")]
+    sets = [read_split(packed, split) for split in ("query", "gallery")]
     (query, q), (gallery, g) = [(extract(frozen, images, device, "source test"), index) for images, index in sets]
     ranking, _ = rank_blocks(euclidean(query, gallery, device), q.pid, g.pid, q.camid, g.camid)
     return ranking.mean_average_precision

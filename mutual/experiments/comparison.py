@@ -9,7 +9,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mutual.refineries.contract import Refinery, find_refinery
+from mutual.base.errors import InputError
+from mutual.refineries.contract import find_refinery
 
 ACCURACY = {"mAP": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-10"}
 PROTOCOLS = {"direct": "direct transfer", "last": "last", "best_on_test": "best on test"}
@@ -67,39 +68,44 @@ def but_for_seeds(params: Params) -> dict[str, Any]:
 
 
 def method(params: Params) -> str:
-    """What the refinery calls itself; parameters of before there were several are those of Mutual Mean-Teaching."""
-    return refinery_of(params).title(params)
+    """What the refinery calls itself with these parameters."""
+    try:
+        return find_refinery(refinery(params)).title(params)
+    except InputError:  # an experiment of a commit with a refinery that is not here
+        return refinery(params)
 
 
-def refinery_of(params: Params) -> type[Refinery]:
-    """The refinery that the parameters choose."""
-    return find_refinery(params.get("refinery", "mmt"))
+def refinery(params: Params) -> str:
+    """Its name; older experiments had no choice of it and are MMT's."""
+    name: str = params.get("refinery", "mmt")
+    return name
+
+
+def refinery_keys(params: Params) -> tuple[str, ...]:
+    """The parameters that it takes; none where it is not here."""
+    try:
+        return find_refinery(refinery(params)).keys
+    except InputError:
+        return ()
 
 
 def needed(params: Params) -> list[str]:
     """The keys without which parameters, of another version, cannot be named or grouped."""
-    return [
-        "source_name",
-        "target_name",
-        "pooling",
-        "seeds",
-        "clustering",
-        "clusters",
-        "backbone",
-        *refinery_of(params).keys,
-    ]
+    names = ["source_name", "target_name", "pooling", "seeds", "clustering", "clusters", "backbone"]
+    return [*names, *refinery_keys(params)]
 
 
 def label(params: Params) -> str:
     """Method, clustering and backbone."""
-    clustering = f"k-means {params['clusters']}" if params["clustering"] == "kmeans" else "DBSCAN"
+    known = {"kmeans": f"k-means {params['clusters']}", "dbscan": "DBSCAN"}
+    clustering = known.get(params["clustering"], params["clustering"])
     return f"{method(params)}, {clustering}, {params['backbone']}"
 
 
 def unique_labels(groups: Sequence[Params]) -> list[str]:
     """A label for each group of one task; what else differs among the groups follows as key=value."""
     labels = [label(params) for params in groups]
-    named = {*NAMED, *(key for params in groups for key in refinery_of(params).keys)}
+    named = {*NAMED, *(key for params in groups for key in refinery_keys(params))}
     keys = [key for key in varying(groups) if key not in named]
     labels = [text + settings(params, keys) for text, params in zip(labels, groups, strict=True)]
     for text in {text for text in labels if labels.count(text) > 1}:

@@ -6,10 +6,9 @@ the one teacher with the best mAP on the target's *test labels*. They never mix.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, Field
 
 from mutual.base.params import FIRST_ROUND, round_number
 
@@ -19,49 +18,7 @@ QUALITY = {"clusters": "clusters", "outliers": "outliers", "nmi": "NMI", "ari": 
 # with outliers as clusters of their own: the same as above where there are none, and then not shown
 SINGLETONS = {"nmi_singletons": "NMI, outliers alone", "ari_singletons": "ARI, outliers alone"}
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Agreement = Annotated[float, Field(ge=-1.000001, le=1.000001)]  # rounding may leave it a little above 1
-Result = Mapping[str, Any]  # a Direct or a Round, as mappings
-
-
-class Accuracy(BaseModel):
-    """Of one teacher."""
-
-    mAP: Share  # noqa: N815
-    rank1: Share
-    rank5: Share
-    rank10: Share
-    rerank_mAP: Share | None = None  # noqa: N815
-    rerank_rank1: Share | None = None
-
-
-class Labels(BaseModel):
-    """Of a round's pseudo labels."""
-
-    clusters: Annotated[int, Field(ge=1)]
-    outliers: Share
-    nmi: Agreement
-    ari: Agreement
-    purity: Share
-    nmi_singletons: Agreement
-    ari_singletons: Agreement
-
-
-Peers = Annotated[dict[str, Accuracy], Field(min_length=1)]
-
-
-class Direct(BaseModel):
-    """What metrics/rounds/r00.json holds: nothing was clustered yet."""
-
-    peers: Peers
-    pseudo_labels: Annotated[dict[str, float], Field(max_length=0)]
-
-
-class Round(BaseModel):
-    """What the file of any other round holds."""
-
-    peers: Peers
-    pseudo_labels: Labels
+Result = Mapping[str, Any]  # see mutual.experiments.results
 
 
 def mean_of_peers(result: Result, keys: Sequence[str] = ACCURACY) -> dict[str, float]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mutual.base.columns import integers, read_columns
 from mutual.base.errors import InputError
-from mutual.base.store import existing, written_beside
+from mutual.base.store import read_array, written_beside
 
 COLUMNS = ["file", "pid", "camid"]
 DISTRACTOR = 0  # market1501: background or nobody in particular, stays in the gallery
@@ -47,38 +48,31 @@ def write_index(path: Path, index: Index) -> None:
 
 def read_index(path: Path) -> Index:
     """The index beside a packed array. Raises :class:`InputError` when it is missing or something else."""
-    file, pid, camid = _columns(path, COLUMNS)
-    return Index(file, _integers(path, pid), _integers(path, camid))
+    file, pid, camid = read_columns(path, COLUMNS)
+    return Index(file, integers(path, "pid", pid), integers(path, "camid", camid))
 
 
 def read_cameras(path: Path) -> tuple[list[str], np.ndarray]:
     """File names and camids (N,) int64 of an index, without the pids: all that adaptation may know of the target."""
-    file, camid = _columns(path, ["file", "camid"])
-    return file, _integers(path, camid)
+    file, camid = read_columns(path, COLUMNS, ["file", "camid"])
+    return file, integers(path, "camid", camid)
 
 
-def _columns(path: Path, wanted: list[str]) -> list[list[str]]:
-    """The wanted columns of an index, as texts; the others are dropped as they are read."""
-    places = [COLUMNS.index(column) for column in wanted]
-    columns: list[list[str]] = [[] for _ in wanted]
-    with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file)
-        for row in reader:
-            if len(row) != len(COLUMNS) or (reader.line_num == 1) != (row == COLUMNS):
-                raise InputError(f"{path}: line {reader.line_num}: expected {','.join(COLUMNS)}")
-            if reader.line_num > 1:
-                for column, place in zip(columns, places, strict=True):
-                    column.append(row[place])
-    if reader.line_num == 0:
-        raise InputError(f"{path}: empty, expected the header {','.join(COLUMNS)}")
-    return columns
+def read_images(path: Path, count: int | None = None) -> np.ndarray:
+    """A packed array, memory-mapped: (N, height, width, 3) uint8; ``count`` is the N of its index, where that is read.
+
+    Raises :class:`InputError` for another array, and for one without a row.
+    """
+    images = read_array(path, dtype=np.uint8, shape=(count, None, None, 3))
+    if not images.size:
+        raise InputError(f"{path}: expected images, found none")
+    return images
 
 
-def _integers(path: Path, texts: list[str]) -> np.ndarray:
-    try:
-        return np.array([int(text) for text in texts], dtype=np.int64)
-    except ValueError as error:
-        raise InputError(f"{path}: expected whole numbers as pid and camid: {error}") from None
+def read_split(packed: Path, split: str) -> tuple[np.ndarray, Index]:
+    """The images of one split of a packed set, (N, height, width, 3) uint8, and their index."""
+    index = read_index(packed / f"{split}.csv")
+    return read_images(packed / f"{split}.npy", len(index)), index
 
 
 def relabel(pids: np.ndarray) -> np.ndarray:

@@ -1,7 +1,9 @@
 """MSMT17's lists: a line names an image and the person on it."""
 
+import os
+import posixpath
 import re
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mutual.base.errors import InputError
 
@@ -15,19 +17,20 @@ def read_list(root: Path, list_name: str, folder: str, expected: str) -> list[tu
     ``\\`` in paths, a byte order mark and its ends of lines. Raises :class:`InputError` naming the line.
     """
     rows = []
+    below = str(root / folder)  # a hundred thousand lines: texts are several times as fast as paths
     for number, line in enumerate(_lines(root / list_name), start=1):
         path, pid = [*line.rsplit(maxsplit=1), "", ""][:2]
-        path = path.replace("\\", "/")
-        match = NAME.match(path.rpartition("/")[2])
-        where = f"{root / list_name}: line {number}"
-        if match is None or re.fullmatch("[0-9]{1,18}", pid) is None:
-            raise InputError(f"{where}: expected `path pid` with the path's last part {expected}")
-        if path.startswith("/") or ".." in PurePosixPath(path).parts:
-            raise InputError(f"{where}: expected a path below {folder}, got {path}")
-        if not (root / folder / path).is_file():
-            raise InputError(f"{root / folder / path}: not found, but line {number} of {list_name} has it")
         # ./0000/0000_000_01.jpg is the same image as 0000/0000_000_01.jpg
-        rows.append((f"{folder}/{PurePosixPath(path)}", int(pid), int(match[1])))
+        path = posixpath.normpath(path.replace("\\", "/"))
+        match = NAME.match(path.rpartition("/")[2])
+        if match is None or re.fullmatch("[0-9]{1,18}", pid) is None:
+            where = f"{root / list_name}: line {number}"
+            raise InputError(f"{where}: expected `path pid` with the path's last part {expected}")
+        if path.startswith(("/", "../")):
+            raise InputError(f"{root / list_name}: line {number}: expected a path below {folder}, got {path}")
+        if not os.path.isfile(f"{below}/{path}"):
+            raise InputError(f"{root / folder / path}: not found, but line {number} of {list_name} has it")
+        rows.append((f"{folder}/{path}", int(pid), int(match[1])))
     return rows
 
 

@@ -35,8 +35,10 @@ def for_training(network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: b
     """The network on the device of ``classes`` in training mode, a class for each of the (C, D) rows.
 
     Teachers train too: they normalise with their own batches and move their own running statistics. ``groups`` and
-    ``dsbn``: see :func:`mutual.networks.norms.in_parts`.
+    ``dsbn``: see :func:`mutual.networks.norms.in_parts`. Raises :class:`InputError` for classes of another width.
     """
+    if classes.shape[1] != network.backbone.width:
+        raise InputError(f"centroids: {classes.shape[1]} columns, expected the network's {network.backbone.width}")
     network.to(classes.device)
     network.set_classifier(classes)
     in_parts(network, groups, dsbn)

@@ -62,7 +62,8 @@ def read_peer(path: Path) -> Peer:
     except (TypeError, ValueError, RecursionError):
         raise InputError(expected) from None
     numbers = (peer.classes, peer.height, peer.width, peer.iterations)
-    if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(peer.network, dict):
+    counted = all(type(number) is int and number >= 0 for number in numbers)
+    if not (counted and isinstance(peer.network, dict) and isinstance(peer.params, dict)):
         raise InputError(expected)
     return peer
 
@@ -78,8 +79,10 @@ def read_network(path: Path, role: Role, **changes: Any) -> ReidNetwork:
         state = {name.removeprefix(f"{role}."): file.get_tensor(name) for name in names if name.startswith(f"{role}.")}
     if "classifier.weight" not in state:
         raise InputError(f"{path}: holds no {role}")
+    if class_count(state) != peer.classes:
+        raise InputError(f"{path}: expected the {peer.classes} classes of its metadata, the {role} has another number")
     try:
-        network = ReidNetwork(**{**peer.network, **changes}, classes=class_count(state))
+        network = ReidNetwork(**{**peer.network, **changes}, classes=peer.classes)
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: expected a network that can be built: {error}") from None
     if any(".source." in name for name in state):
