@@ -37,7 +37,7 @@ class Labels(TypedDict, total=False):
 
 
 class RoundResult(TypedDict):
-    """metrics/rounds/<round>.json."""
+    """The test of one round: each peer, and what it learned from."""
 
     peers: Annotated[dict[str, Accuracy], Field(min_length=1)]
     pseudo_labels: Labels
