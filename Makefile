@@ -4,6 +4,8 @@
 #
 # make presets             list the settings of the paper's tasks and of longer demos
 # make preset NAME=demo    put one into params.yaml and rounds.yaml
+# make compare             the workspace and the experiments of this commit in 80 columns; REVS='main faster': these
+# make declare             write what the stages depend on, as the code has it, into dvc.yaml and demo/dvc.yaml
 # make table               the workspace and the experiments of this commit, in metrics/tables/
 # make ablation            queue and run experiments/ablation.yaml, then the table of it
 
@@ -12,7 +14,7 @@ UV_VERSION := 0.13.8
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test environment lock presets preset table ablation
+.PHONY: repro test environment lock presets preset compare declare table ablation
 
 repro: environment
 	dvc repro
@@ -29,6 +31,12 @@ presets: environment
 
 preset: environment
 	@python -m tools.preset $(NAME)
+
+compare: environment
+	@python -m tools.compare $(REVS)
+
+declare: environment
+	python -m tools.declare
 
 table: environment
 	python -m tools.table

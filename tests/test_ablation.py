@@ -1,12 +1,13 @@
 """The ablation: its settings are valid, each row is what its name says, and the queue is waited for."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
+from mutual.base.documents import parse_yaml, read_yaml
 from mutual.base.errors import InputError
-from mutual.base.params import PARAMS_FILE, Params
+from mutual.base.params import PARAMS_FILE, Params, by_view
 from mutual.experiments.comparison import method
 from tools import ablation
 
@@ -36,11 +37,12 @@ Worker status: 1 active, 0 idle
 """
 
 
-def params(settings: list[str]) -> Params:
+def params(settings: list[str]) -> dict[str, Any]:
     """params.yaml with the settings, as DVC reads them."""
-    yaml = YAML(typ="safe", pure=True)
-    values = yaml.load((TOP / PARAMS_FILE).read_text(encoding="utf-8"))
-    return Params.model_validate(values | {key: yaml.load(value) for key, value in (s.split("=") for s in settings)})
+    values: dict[str, Any] = read_yaml(TOP / PARAMS_FILE)
+    changed = values | {key: parse_yaml(value) for key, value in (setting.split("=") for setting in settings)}
+    Params.model_validate(by_view(changed))
+    return changed
 
 
 def test_every_row_with_every_pair_of_seeds() -> None:
@@ -53,9 +55,9 @@ def test_every_row_with_every_pair_of_seeds() -> None:
 def test_a_row_is_the_method_of_its_name(name: str) -> None:
     row, _, first = name.rpartition("-")
     found = params(PLANNED[name])
-    assert method(found.model_dump()) == METHODS[row]
-    assert found.seed == found.seeds[0] == int(first)
-    assert found.seeds[1:] in ([], [int(first) + 1])
+    assert method(found) == METHODS[row]
+    assert found["seed"] == found["seeds"][0] == int(first)
+    assert found["seeds"][1:] in ([], [int(first) + 1])
 
 
 def test_braces_of_other_settings_stay() -> None:
@@ -115,6 +117,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tables:
     made: Tables = []
     shown = [{"revs": [{"name": name}], "executor": None} for name in ("mmt-11", "no-mean-11", "stranger")]
     monkeypatch.setattr(ablation, "exp_show", lambda: [{"rev": "a", "experiments": shown}])
+    monkeypatch.setattr(ablation, "usable", lambda states: states)
     monkeypatch.setattr(ablation, "write_tables", lambda states: made.append([state["name"] for state in states]))
     monkeypatch.setattr(ablation, "POLL_SECONDS", 0)
     return made

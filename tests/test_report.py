@@ -1,5 +1,6 @@
-"""The report: what "last" and "best on test" are, and that they never mix."""
+"""The report: what "last" and "best on test" are, that they never mix, and the tables behind the plots."""
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from mutual.base.errors import InputError
 from mutual.base.store import write_json
+from mutual.experiments import curves, summary
+from mutual.experiments.results import read_result
 from stages import report
 
 
@@ -16,6 +19,8 @@ def accuracy(value: float) -> dict[str, float]:
 
 
 LABELS = {"clusters": 80, "outliers": 0.0, "nmi": 0.81, "ari": 0.52, "purity": 0.63}
+LABELS |= {"nmi_singletons": 0.81, "ari_singletons": 0.52}
+SHOWN = 5  # without outliers, those that count them as clusters are the same and are not shown
 
 
 def three_rounds() -> dict[str, Any]:
@@ -29,7 +34,7 @@ def three_rounds() -> dict[str, Any]:
 
 
 def test_summary_of_the_worked_example() -> None:
-    found = report.summary(three_rounds())
+    found = summary.summary(three_rounds())
     # last: the mean of both peers in r03; best: peer 2 of r01 alone, not the mean of any round
     assert found["direct_mAP"] == pytest.approx(0.11)
     assert found["last_mAP"] == pytest.approx(0.41)
@@ -45,9 +50,9 @@ def test_last_does_not_depend_on_any_other_round() -> None:
     changed = three_rounds()
     for name in ("r00", "r01", "r02"):
         changed[name]["peers"] = {"1": accuracy(0.99), "2": accuracy(0.98)}
-    before, after = report.summary(three_rounds()), report.summary(changed)
+    before, after = summary.summary(three_rounds()), summary.summary(changed)
     last = [key for key in before if key.startswith("last_")]
-    assert len(last) == 5 + len(LABELS)
+    assert len(last) == 5 + SHOWN
     assert {key: before[key] for key in last} == {key: after[key] for key in last}
     assert after["best_on_test_mAP"] == 0.99
     assert after["best_on_test_round"] == 1
@@ -57,7 +62,7 @@ def test_best_is_one_teacher_with_all_of_its_own_figures() -> None:
     results = three_rounds()
     # another round has a better rank-1, which must not slip in
     results["r02"]["peers"]["1"]["rank1"] = 0.97
-    name, peer, found = report.best_on_test(results)
+    name, peer, found = summary.best_on_test(results)
     assert (name, peer) == ("r01", "2")
     assert found == accuracy(0.50)
 
@@ -65,26 +70,26 @@ def test_best_is_one_teacher_with_all_of_its_own_figures() -> None:
 def test_the_pretrained_networks_are_no_result_of_adaptation() -> None:
     results = three_rounds()
     results["r00"]["peers"]["1"] = accuracy(0.6)
-    assert report.best_on_test(results)[:2] == ("r01", "2")
+    assert summary.best_on_test(results)[:2] == ("r01", "2")
 
 
 def test_of_equals_the_earlier_is_the_best() -> None:
     results = three_rounds()
     results["r03"]["peers"]["1"] = accuracy(0.50)
-    assert report.best_on_test(results)[:2] == ("r01", "2")
+    assert summary.best_on_test(results)[:2] == ("r01", "2")
 
 
 def test_the_last_round_is_the_last_to_run_not_the_highest_name() -> None:
     results = three_rounds()
     results = {name: results[name] for name in ("r00", "r02", "r03", "r01")}
-    assert report.summary(results)["last_mAP"] == pytest.approx(0.35)
-    assert report.summary(results)["last_round"] == 1
+    assert summary.summary(results)["last_mAP"] == pytest.approx(0.35)
+    assert summary.summary(results)["last_round"] == 1
 
 
 def test_the_number_of_peers_is_free() -> None:
     peers = {str(k): accuracy(0.1 * k) for k in (1, 2, 3)}
     results = three_rounds() | {"r04": {"peers": peers, "pseudo_labels": LABELS}}
-    assert report.summary(results)["last_mAP"] == pytest.approx(0.2)
+    assert summary.summary(results)["last_mAP"] == pytest.approx(0.2)
 
 
 def cells(table: str, title: str) -> list[str]:
@@ -93,7 +98,7 @@ def cells(table: str, title: str) -> list[str]:
 
 
 def test_table_of_the_worked_example() -> None:
-    table = report.results_table("summer to winter", three_rounds())
+    table = summary.results_table("summer to winter", three_rounds())
     assert table.startswith("# summer to winter\n")
     assert cells(table, "direct transfer") == ["direct transfer", "11.0", "21.0", "31.0", "41.0", "", "", "", "", ""]
     figures = ["80", "0.0", "90.0", "52.0", "63.0"]
@@ -107,61 +112,127 @@ def test_reranked_figures_are_the_last_rounds_and_stand_apart() -> None:
     for value, name in ((0.9, "r02"), (0.5, "r03")):
         for shift, peer in ((0.0, "1"), (0.1, "2")):
             results[name]["peers"][peer] |= {"rerank_mAP": value + shift, "rerank_rank1": value - shift}
-    found = report.summary(results)
+    found = summary.summary(results)
     assert found["last_rerank_mAP"] == pytest.approx(0.55)
     assert found["last_rerank_rank1"] == pytest.approx(0.45)
     assert found["last_mAP"] == pytest.approx(0.41)
-    table = report.results_table("a to b", results)
+    table = summary.results_table("a to b", results)
     assert cells(table, "last (round 3), re-ranked")[1:4] == ["55.0", "45.0", ""]
-    assert "rerank_mAP" not in report.summary(three_rounds())
+    assert "rerank_mAP" not in summary.summary(three_rounds())
 
 
 def test_every_row_of_the_table_has_as_many_cells() -> None:
-    rows = [line for line in report.results_table("a to b", three_rounds()).splitlines() if line.startswith("|")]
+    rows = [line for line in summary.results_table("a to b", three_rounds()).splitlines() if line.startswith("|")]
     assert len(rows) == 2 + 4 + 2
     assert len({row.count("|") for row in rows}) == 1
 
 
 def test_round_table_for_the_plots() -> None:
-    header, *rows = report.round_table(three_rounds()).splitlines()
+    header, *rows = curves.round_table(three_rounds()).splitlines()
     assert header == "round,mAP,rank1,rank5,rank10,clusters,outliers,nmi,ari,purity"
     assert rows[0] == "0,0.11,0.21,0.31,0.41,,,,,"
     assert rows[2] == "2,0.45,0.55,0.65,0.75,80,0,0.8,0.52,0.63"
     assert len(rows) == 4
 
 
+def test_pseudo_labels_are_drawn_from_the_first_clustering_on() -> None:
+    """A plot takes an empty cell for 0, from which NMI would seem to rise."""
+    header, *rows = curves.label_table(three_rounds()).splitlines()
+    assert header == "round,clusters,outliers,nmi,ari,purity"
+    assert rows == ["1,80,0,0.7,0.52,0.63", "2,80,0,0.8,0.52,0.63", "3,80,0,0.9,0.52,0.63"]
+
+
+def test_where_there_are_outliers_their_share_of_the_agreement_is_shown() -> None:
+    results = three_rounds()
+    results["r02"]["pseudo_labels"] |= {"outliers": 0.96, "nmi_singletons": 0.12, "ari_singletons": 0.01}
+    table = summary.results_table("a to b", results)
+    assert "| purity | NMI, outliers alone | ARI, outliers alone |" in table
+    assert cells(table, "round 2")[5:] == ["80", "96.0", "80.0", "52.0", "63.0", "12.0", "1.0"]
+    assert cells(table, "round 3")[5:] == ["80", "0.0", "90.0", "52.0", "63.0", "81.0", "52.0"]
+    assert cells(table, "direct transfer")[5:] == [""] * 7
+    assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
+    assert curves.round_table(results).splitlines()[0].split(",")[-3:] == ["purity", "nmi_singletons", "ari_singletons"]
+    # the last round has none
+    assert "last_nmi_singletons" not in summary.summary(results)
+    results["r03"]["pseudo_labels"] |= {"outliers": 0.5, "nmi_singletons": 0.33}
+    assert summary.summary(results)["last_nmi_singletons"] == 0.33
+
+
+def losses(folder: Path, *texts: str) -> list[Path]:
+    files = [folder / f"r{i:02d}.csv" for i, _ in enumerate(texts, start=1)]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    return files
+
+
 def test_losses_are_joined_under_one_header(tmp_path: Path) -> None:
-    (tmp_path / "r01.csv").write_text("iteration,total\n1,5.0\n2,4.0\n")
-    (tmp_path / "r02.csv").write_text("iteration,total\n3,3.0\n")
-    found = report.joined_losses([tmp_path / "r01.csv", tmp_path / "r02.csv"])
-    assert found == "iteration,total\n1,5.000000\n2,4.000000\n3,3.000000\n"
+    found = curves.joined_losses(losses(tmp_path, "iteration,total\n1,5.0\n2,4.0\n", "iteration,total\n3,3.0\n"))
+    assert found.to_dict("list") == {"iteration": [1, 2, 3], "total": [5.0, 4.0, 3.0]}
 
 
-@pytest.mark.parametrize("content", [b"", b'a,b\n"1,2\n', b"\xff\xfe,1\n"])
+def test_every_term_that_a_refinery_has_is_a_curve(tmp_path: Path) -> None:
+    """Whatever it is called; a term that some iterations lack has a shorter curve, never zeros."""
+    first, second = "iteration,total,mine\n1,5.0,0.25\n2,4.0,\n", "iteration,total,mine,source\n3,3.0,0.5,7\n"
+    found = curves.loss_curves(curves.joined_losses(losses(tmp_path, first, second)))
+    assert found == {
+        "total": "iteration,loss\n1,5.000000\n2,4.000000\n3,3.000000\n",
+        "mine": "iteration,loss\n1,0.250000\n3,0.500000\n",
+        "source": "iteration,loss\n3,7.000000\n",
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b'iteration,total\n"1,2\n', b"\xff\xfe,1\n", b"a,b\n1,2\n", b"iteration,total,total\n1,2,2\n"),
+        *(b"iteration,total\n1,x\n", b"iteration,total\n1,nan\n", b"iteration,total\n0,1.0\n", b"iteration,total\n1\n"),
+    ],
+)
 def test_damaged_losses_are_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "r01.csv").write_bytes(content)
-    with pytest.raises(InputError, match=r"r01\.csv: expected a table of losses"):
-        report.joined_losses([tmp_path / "r01.csv"])
+    with pytest.raises(InputError, match=r"r01\.csv: [^\n]*$"):
+        curves.joined_losses([tmp_path / "r01.csv"])
 
 
 def test_missing_losses_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"r01\.csv: not found"):
-        report.joined_losses([tmp_path / "r01.csv"])
+        curves.joined_losses([tmp_path / "r01.csv"])
 
 
-def test_results_of_unlisted_rounds_are_forgotten_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("r00.json", "r01.json", "r02.json", "r10.json", "readme.json", "r02.csv"):
-        (tmp_path / name).touch()
-    report.forget_unlisted_rounds(tmp_path, "json", ["r00", "r01"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["r00.json", "r01.json", "r02.csv", "readme.json"]
+@pytest.mark.parametrize(
+    ("place", "value", "named"),
+    [
+        (("peers",), {}, "peers"),
+        (("peers", "1", "mAP"), "0.5", "peers.1.mAP"),
+        (("peers", "1", "rank5"), 1.5, "peers.1.rank5"),
+        (("peers", "1"), {"mAP": 0.5}, "peers.1.rank1"),
+        (("pseudo_labels",), {}, "pseudo_labels"),
+        (("pseudo_labels", "clusters"), 0, "pseudo_labels.clusters"),
+        (("pseudo_labels", "nmi"), None, "pseudo_labels.nmi"),
+    ],
+)
+def test_a_damaged_result_is_named(tmp_path: Path, place: tuple[str, ...], value: Any, named: str) -> None:
+    content = three_rounds()["r01"]
+    write_json(tmp_path / "r01.json", content)
+    assert read_result(tmp_path / "r01.json", labelled=True) == content
+    content["pseudo_labels"]["nmi"] = 1.0000000000000002  # as scikit-learn has it where both agree
+    write_json(tmp_path / "r01.json", content)
+    assert read_result(tmp_path / "r01.json", labelled=True) == content
+    part = content
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    write_json(tmp_path / "r01.json", content)
+    with pytest.raises(InputError, match=rf"r01\.json: {named}: [^\n]*$"):
+        read_result(tmp_path / "r01.json", labelled=True)
 
 
 def test_figures_of_a_result_are_not_changed() -> None:
     results = three_rounds()
     before = deepcopy(results)
-    report.summary(results)
-    report.results_table("a to b", results)
-    report.round_table(results)
+    summary.summary(results)
+    summary.results_table("a to b", results)
+    curves.round_table(results)
     assert results == before
 
 
@@ -171,18 +242,25 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
     (tmp_path / "rounds.yaml").write_text("rounds:\n  r01: r00\n  r02: r01\n")
     results = three_rounds()
     results["r03"]["peers"]["1"] = accuracy(0.65)  # a leftover of a longer run, and the best of all
+    (tmp_path / "metrics/losses").mkdir(parents=True)
     for name, result in results.items():
-        write_json(tmp_path / "metrics" / "rounds" / f"{name}.json", result)
+        write_json(tmp_path / f"metrics/rounds/{name}.json", result)
         if name != "r00":
-            (tmp_path / "metrics" / "losses").mkdir(exist_ok=True)
-            (tmp_path / "metrics" / "losses" / f"{name}.csv").write_text(f"iteration,total\n{int(name[1:])},1.0\n")
+            (tmp_path / f"metrics/losses/{name}.csv").write_text(f"iteration,total\n{int(name[1:])},1.0\n")
+    before = sorted(tmp_path.glob("metrics/*/*"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["report"])
     report.main()
-    found = (tmp_path / "metrics" / "summary.json").read_text()
-    assert '"last_mAP": 0.45' in found
-    assert '"best_on_test_mAP": 0.5,' in found
-    assert (tmp_path / "metrics" / "losses.csv").read_text() == "iteration,total\n1,1.000000\n2,1.000000\n"
-    assert not (tmp_path / "metrics" / "rounds" / "r03.json").exists()
-    rounds = (tmp_path / "metrics" / "rounds.csv").read_text().splitlines()
-    assert [line.split(",")[0] for line in rounds] == ["round", "0", "1", "2"]
-    assert "round 3" not in (tmp_path / "metrics" / "results.md").read_text()
+    found = json.loads(Path("metrics/summary.json").read_text())
+    assert next(iter(found)) == "last_mAP"  # tables of many columns show the first
+    assert (found["last_mAP"], found["best_on_test_mAP"]) == (0.45, 0.5)
+    assert Path("metrics/losses.csv").read_text() == "iteration,total\n1,1.000000\n2,1.000000\n"
+    assert Path("metrics/curves/total.csv").read_text() == "iteration,loss\n1,1.000000\n2,1.000000\n"
+    for name, listed in (("rounds.csv", ["0", "1", "2"]), ("pseudo_labels.csv", ["1", "2"])):
+        rows = Path(f"metrics/{name}").read_text().splitlines()
+        assert [line.split(",")[0] for line in rows] == ["round", *listed]
+    assert "round 3" not in Path("metrics/results.md").read_text()
+    # what it does not need is not its to delete
+    assert sorted(tmp_path.glob("metrics/rounds/*")) + sorted(tmp_path.glob("metrics/losses/*")) == sorted(
+        before, key=lambda path: (path.parent.name != "rounds", path)
+    )

@@ -175,6 +175,7 @@ def test_the_stage_replaces_an_older_demo_and_leaves_nothing_else(
     older.parent.mkdir(parents=True)
     older.touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["synthesize"])
     synthesize.main()
     assert not older.exists()
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["demo"]

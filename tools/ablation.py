@@ -1,10 +1,13 @@
-"""The ablation of experiments/ablation.yaml: queue each row with each pair of seeds, run the queue, print the table.
+"""The ablation: queue each row with each pair of seeds, run the queue, print the table.
 
-An experiment that the current commit has is not run again, so that an ablation that was stopped goes on; ``dvc exp
-remove NAME`` makes it run anew.
+Reads experiments/ablation.yaml; writes experiments and, as tools.table does, metrics/tables/. An experiment that the
+current commit has is not run again, so that an ablation that was stopped goes on; `dvc exp remove NAME` makes it run
+anew. Example: python -m tools.ablation --jobs 2
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m tools.ablation")
+
 import subprocess
 import sys
 import time
@@ -17,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mutual.base.documents import DocumentError, parse_yaml
 from mutual.base.errors import InputError, run
 from mutual.base.store import read_text
-from tools.table import dvc, exp_show, flat, write_tables
+from stages.door import arguments
+from tools.states import dvc, exp_show, flat, usable
+from tools.table import write_tables
 
 ABLATION = Path("experiments/ablation.yaml")
 POLL_SECONDS = 15
@@ -25,7 +30,8 @@ IDLE_POLLS = 8  # a worker takes a while to start, and when busy does not always
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Run experiments/ablation.yaml and print its table.")
+    """Returns when all have run; :class:`InputError` names what did not."""
+    parser = arguments(__doc__, "tools.ablation")
     parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
     jobs = parser.parse_args().jobs
     planned = experiments(read_text(ABLATION))
@@ -43,7 +49,7 @@ def main() -> None:
     done = finished()
     missing = [name for name in planned if name not in done]
     if len(missing) < len(planned):
-        write_tables([state for state in flat(exp_show(), {"experiment"}) if state["name"] in planned])
+        write_tables(usable([state for state in flat(exp_show(), {"experiment"}) if state["name"] in planned]))
     if missing:
         raise InputError(f"not finished: {', '.join(missing)}: see dvc queue logs {missing[0]}")
 

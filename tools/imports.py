@@ -72,8 +72,11 @@ def chooses_refinery(entry: Path) -> bool:
 
 
 def code_of(entry: Path) -> set[Path]:
-    """The files that an entry point runs; of the refineries what they have in common, not they themselves."""
-    files = closure([entry])
+    """The files that an entry point runs, what its package does before it among them.
+
+    Of the refineries what they have in common, not they themselves.
+    """
+    files = closure([entry, entry.with_name("__init__.py")])
     if chooses_refinery(entry):
         files |= closure(refinery_files()) - refinery_files()
     return files
@@ -82,7 +85,7 @@ def code_of(entry: Path) -> set[Path]:
 def in_folders(files: set[Path]) -> list[str]:
     """Sorted; a folder in place of its files where they are all of them and it holds nothing else.
 
-    ``__init__.py`` files are part of a folder: they hold a docstring and no code.
+    Those ``__init__.py`` that no file is run for hold a docstring and no code: a folder may have one or not.
     """
     whole = {folder for folder in {file.parent for file in files} if set(contents(folder)) <= files}
     return sorted({str(file.parent if file.parent in whole else file) for file in files})

@@ -1,62 +1,37 @@
-"""Experiments as a table, repeats with other seeds as mean and spread: metrics/tables/table.{md,csv,tex}.
+"""Experiments as a table, repeats with other seeds as mean and spread.
 
-``python -m tools.table`` takes the workspace and the experiments of the current commit; with commits or names of
-experiments, these; ``--experiments`` adds the experiments of the commits named; ``--all-commits`` takes all there are.
+Reads what DVC knows of the workspace and the experiments of the current commit, or of the commits and experiments
+named, and docs/published.csv; writes metrics/tables/table.md, table.csv and table.tex, and prints the first.
+Example: python -m tools.table --all-commits
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m tools.table")
+
 import csv
-import json
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from mutual.base.documents import parse_yaml
-from mutual.base.errors import InputError, run
-from mutual.base.params import PARAMS_FILE
+from mutual.base.errors import run
 from mutual.base.store import existing, write_text
-from mutual.experiments.comparison import FIGURES, NAMED, Experiment, table_rows, without_copies
+from mutual.experiments.comparison import Experiment, table_rows
 from mutual.experiments.tables import as_csv, as_latex, as_markdown
+from stages.door import arguments
+from tools.states import add_choice, chosen, usable
 
-SUMMARY = "metrics/summary.json"
-LOCK = Path("dvc.lock")
 PUBLISHED = Path("docs/published.csv")
 TABLES = Path("metrics/tables")
-WORKSPACE = "workspace"  # as `dvc exp show` calls it
-NEEDED = ("source_name", "target_name", "pooling", *NAMED)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Experiments as a table, in metrics/tables/.")
-    parser.add_argument("revs", nargs="*", metavar="REV", help="a commit, or an experiment's name")
-    parser.add_argument("--experiments", action="store_true", help="also the experiments of the commits named")
-    parser.add_argument("--all-commits", action="store_true", help="all commits and all experiments")
-    args = parser.parse_args()
-    if args.all_commits:
-        found = list(flat(exp_show("--all-commits"), {WORKSPACE, "commit", "experiment"}))
-    elif args.revs:
-        named = exp_show(*(part for rev in args.revs for part in ("--rev", rev)))
-        found = list(flat(named, {"commit", "experiment"} if args.experiments else {"commit"}))
-    else:
-        found = list(flat(exp_show(), {WORKSPACE, "experiment"}))
-    write_tables(found)
+    """The table of what is asked for."""
+    parser = arguments(__doc__, "tools.table")
+    add_choice(parser)
+    write_tables(usable(chosen(parser.parse_args())))
 
 
-def write_tables(states: list[dict[str, Any]]) -> None:
-    """Print the table and write it in its three forms; say on stderr what is left out."""
-    experiments = []
-    for state in states:
-        if fault := unusable(state):
-            print(f"left out: {title(state)}: {fault}", file=sys.stderr)
-        else:
-            experiments.append(Experiment(title(state), parameters(state), figures(state)))
-    experiments, others = without_copies(experiments)
-    for name in (other.name for other in others):
-        print(f"left out: {name}: another has the same parameters and seeds, and other figures", file=sys.stderr)
-    if not experiments:
-        raise InputError("nothing to compare: expected experiments that ran to the end")
+def write_tables(experiments: Sequence[Experiment]) -> None:
+    """Print the table and write it in its three forms."""
     with existing(PUBLISHED).open(encoding="utf-8", newline="") as file:
         published = list(csv.DictReader(file))
     rows = table_rows(experiments, published)
@@ -64,93 +39,6 @@ def write_tables(states: list[dict[str, Any]]) -> None:
     for suffix, text in (("md", markdown), ("csv", as_csv(rows)), ("tex", as_latex(rows))):
         write_text(TABLES / f"table.{suffix}", text)
     print(markdown)
-
-
-# --- what DVC knows --------------------------------------------------------------------------------------------------
-
-
-def exp_show(*options: str) -> list[dict[str, Any]]:
-    """The workspace and the commits, each with its experiments."""
-    found: list[dict[str, Any]] = json.loads(dvc("exp", "show", "--json", *options))
-    return found
-
-
-def dvc(*arguments: str) -> str:
-    """What a command of DVC prints; :class:`InputError` with its message when it fails."""
-    command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise InputError(f"dvc {' '.join(arguments[:2])}: {' '.join(done.stderr.split()).removeprefix('ERROR: ')}")
-    return done.stdout
-
-
-def flat(baselines: list[dict[str, Any]], kinds: set[str]) -> Iterator[dict[str, Any]]:
-    """Of the workspace, the commits and the experiments those kinds that are asked for, with their ``fate``."""
-    for baseline in baselines:
-        if (WORKSPACE if baseline["rev"] == WORKSPACE else "commit") in kinds:
-            yield baseline | {"fate": "success"}
-        for experiment in (baseline["experiments"] or []) if "experiment" in kinds else []:
-            fate = (experiment["executor"] or {}).get("state", "success")
-            yield from (state | {"fate": fate} for state in experiment["revs"])
-
-
-def title(state: Mapping[str, Any]) -> str:
-    """The name of a branch, tag or experiment; else the commit."""
-    name: str = state["name"] or (state["rev"] if state["rev"] == WORKSPACE else state["rev"][:7])
-    return name
-
-
-def parameters(state: Mapping[str, Any]) -> dict[str, Any]:
-    """params.yaml and, with them, the number of rounds."""
-    values = content(state, "params", str(PARAMS_FILE))
-    return values | {"rounds": content(state, "metrics", SUMMARY).get("last_round")}
-
-
-def figures(state: Mapping[str, Any]) -> dict[str, float]:
-    """The accuracies of metrics/summary.json."""
-    return {key: value for key, value in content(state, "metrics", SUMMARY).items() if key in FIGURES}
-
-
-def content(state: Mapping[str, Any], kind: str, file: str) -> dict[str, Any]:
-    """A file as DVC read it; empty where it could not."""
-    found: dict[str, Any] = (state["data"] or {}).get(kind, {}).get(file, {}).get("data") or {}
-    return found
-
-
-# --- what can be compared --------------------------------------------------------------------------------------------
-
-
-def unusable(state: Mapping[str, Any]) -> str:
-    """Why a state has no place in the table; empty if it has one."""
-    if state["fate"] != "success":  # its metrics are still those of the commit that it starts from
-        return str(state["fate"])
-    if state["error"]:
-        return str(state["error"]["msg"])
-    if set(figures(state)) != set(FIGURES):
-        return f"no results in {SUMMARY}"
-    params = parameters(state)
-    if not set(NEEDED) <= set(params):
-        return f"parameters of another version, without {', '.join(key for key in NEEDED if key not in params)}"
-    changed = changed_since(params, lock(state["rev"]))
-    return f"its results were made with other values of {', '.join(changed)}" if changed else ""
-
-
-def lock(rev: str) -> dict[str, Any]:
-    """dvc.lock of a commit or of the workspace; empty where there is none."""
-    if rev == WORKSPACE:
-        text = LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
-    else:
-        text = subprocess.run(["git", "show", f"{rev}:{LOCK}"], capture_output=True, text=True, check=False).stdout
-    found: dict[str, Any] = (parse_yaml(text) or {}).get("stages", {})
-    return found
-
-
-def changed_since(params: Mapping[str, Any], stages: Mapping[str, Any]) -> list[str]:
-    """The parameters that are others than those with which the stages of the last round, and before all, were run."""
-    before = ["synthesize", "prepare@source", "prepare@target", *(f"pretrain@{seed}" for seed in params["seeds"])]
-    last = [f"{stage}@r{params['rounds']:02d}" for stage in ("extract", "cluster", "train", "evaluate")]
-    used = [stages.get(name, {}).get("params", {}).get(str(PARAMS_FILE), {}) for name in [*before, *last, "direct"]]
-    return sorted({key for values in used for key in values if values[key] != params.get(key)})
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ ACCURACY = {"mAP": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-
 PROTOCOLS = {"direct": "direct transfer", "last": "last", "best_on_test": "best on test"}
 FIGURES = [f"{protocol}_{key}" for protocol in PROTOCOLS for key in ACCURACY]
 PUBLISHED_AS = {"direct transfer": "direct", "MMT": "best_on_test"}  # the authors' protocol
-NAMED = ("seeds", "refinery", "alpha", "soft_ce_weight", "soft_tri_weight", "clustering", "clusters", "backbone")
+NAMED = ("seeds", "refinery", "clustering", "clusters", "backbone")  # and the keys of the refineries
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
@@ -68,12 +68,31 @@ def but_for_seeds(params: Params) -> dict[str, Any]:
 
 
 def method(params: Params) -> str:
-    """What the refinery calls itself with these parameters; older experiments had no choice of it and are MMT's."""
-    refinery: str = params.get("refinery", "mmt")
+    """What the refinery calls itself with these parameters."""
     try:
-        return find_refinery(refinery).title(params)
+        return find_refinery(refinery(params)).title(params)
     except InputError:  # an experiment of a commit with a refinery that is not here
-        return refinery
+        return refinery(params)
+
+
+def refinery(params: Params) -> str:
+    """Its name; older experiments had no choice of it and are MMT's."""
+    name: str = params.get("refinery", "mmt")
+    return name
+
+
+def refinery_keys(params: Params) -> tuple[str, ...]:
+    """The parameters that it takes; none where it is not here."""
+    try:
+        return find_refinery(refinery(params)).keys
+    except InputError:
+        return ()
+
+
+def needed(params: Params) -> list[str]:
+    """The keys without which parameters, of another version, cannot be named or grouped."""
+    names = ["source_name", "target_name", "pooling", "seeds", "clustering", "clusters", "backbone"]
+    return [*names, *refinery_keys(params)]
 
 
 def label(params: Params) -> str:
@@ -86,7 +105,8 @@ def label(params: Params) -> str:
 def unique_labels(groups: Sequence[Params]) -> list[str]:
     """A label for each group of one task; what else differs among the groups follows as key=value."""
     labels = [label(params) for params in groups]
-    keys = [key for key in varying(groups) if key not in NAMED]
+    named = {*NAMED, *(key for params in groups for key in refinery_keys(params))}
+    keys = [key for key in varying(groups) if key not in named]
     labels = [text + settings(params, keys) for text, params in zip(labels, groups, strict=True)]
     for text in {text for text in labels if labels.count(text) > 1}:
         same = [i for i, other in enumerate(labels) if other == text]

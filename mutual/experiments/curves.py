@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from mutual.base.columns import integers, numbers, read_columns
 from mutual.base.errors import InputError
 from mutual.base.params import FIRST_ROUND, round_number
-from mutual.base.store import existing
+from mutual.base.store import read_text
 from mutual.experiments.summary import ACCURACY, Result, label_figures, mean_of_peers
 
 ITERATION = "iteration"
@@ -39,23 +40,27 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def joined_losses(files: Sequence[Path]) -> pd.DataFrame:
-    """The losses of all rounds, a column for each term that any round has. Raises :class:`InputError` for no table."""
-    tables = []
-    for file in files:
-        try:
-            table = pd.read_csv(existing(file))
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise InputError(f"{file}: expected a table of losses: {' '.join(str(error).split())}") from None
-        numbers = all(pd.api.types.is_numeric_dtype(table[column]) for column in table)
-        if list(table.columns[:2]) != [ITERATION, "total"] or not numbers:
-            raise InputError(f"{file}: expected a table of losses: numbers below iteration,total and the terms")
-        tables.append(table)
-    return pd.concat(tables)
+    """The losses of all rounds, one below the other: a column for each term that any round has, NaN where it has none.
+
+    Raises :class:`InputError` for a file that is no table of losses.
+    """
+    return pd.concat([read_losses(file) for file in files])
+
+
+def read_losses(file: Path) -> pd.DataFrame:
+    """The losses of one round: ``iteration`` int64, ``total`` and the refinery's terms float64."""
+    header = read_text(file).partition("\n")[0].rstrip("\r").split(",")
+    if header[:2] != [ITERATION, "total"] or len(set(header)) < len(header):
+        raise InputError(f"{file}: expected a table of losses, with the header {ITERATION},total and the terms")
+    first, *others = read_columns(file, header)
+    terms = {name: numbers(file, name, texts) for name, texts in zip(header[1:], others, strict=True)}
+    return pd.DataFrame({ITERATION: integers(file, ITERATION, first, least=1), **terms})
 
 
 def loss_curves(losses: pd.DataFrame) -> dict[str, str]:
     """For each term a CSV of its own, with the iterations that have it: what is drawn need not know the terms."""
-    return {
-        term: losses[[ITERATION, term]].dropna().rename(columns={term: "loss"}).to_csv(index=False, float_format="%.6f")
-        for term in losses.columns.drop(ITERATION)
-    }
+    curves = {}
+    for term in losses.columns.drop(ITERATION):
+        curve = losses[[ITERATION, term]].dropna().rename(columns={term: "loss"})
+        curves[term] = curve.to_csv(index=False, float_format="%.6f")
+    return curves

@@ -10,6 +10,7 @@ from mutual.base.errors import InputError
 from mutual.base.store import read_json
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Agreement = Annotated[float, Field(ge=-1, le=1 + 1e-9)]  # NMI of two equal clusterings may be 1.0000000000000002
 
 
 class Accuracy(TypedDict):
@@ -28,15 +29,15 @@ class Labels(TypedDict, total=False):
 
     clusters: Annotated[int, Field(ge=1)]
     outliers: Share
-    nmi: Share
-    ari: Annotated[float, Field(ge=-1, le=1)]
+    nmi: Agreement
+    ari: Agreement
     purity: Share
-    nmi_singletons: Share
-    ari_singletons: Annotated[float, Field(ge=-1, le=1)]
+    nmi_singletons: Agreement
+    ari_singletons: Agreement
 
 
 class RoundResult(TypedDict):
-    """metrics/rounds/<round>.json."""
+    """The test of one round: each peer, and what it learned from."""
 
     peers: Annotated[dict[str, Accuracy], Field(min_length=1)]
     pseudo_labels: Labels

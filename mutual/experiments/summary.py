@@ -1,9 +1,8 @@
 """What the rounds came to: the few figures that are compared, and the table of results.
 
-A round's result is ``{"peers": {seed: figures}, "pseudo_labels": figures}``, shares 0 .. 1 but for the number of
-clusters; r00, direct transfer, has no pseudo labels. "last" is the mean of the peers' teachers after the last round to
-run: it needs no label of the target. "best on test" is the authors' protocol: over all rounds of adaptation, the one
-teacher with the best mAP on the target's *test labels*. They never mix.
+All figures are shares, 0 .. 1, but for the number of clusters. "last" is the mean of the peers' teachers after the last
+round to run: it needs no label of the target. "best on test" is the authors' protocol: over all rounds of adaptation,
+the one teacher with the best mAP on the target's *test labels*. They never mix.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +18,7 @@ QUALITY = {"clusters": "clusters", "outliers": "outliers", "nmi": "NMI", "ari": 
 # with outliers as clusters of their own: the same as above where there are none, and then not shown
 SINGLETONS = {"nmi_singletons": "NMI, outliers alone", "ari_singletons": "ARI, outliers alone"}
 
-Result = Mapping[str, Any]
+Result = Mapping[str, Any]  # see mutual.experiments.results
 
 
 def mean_of_peers(result: Result, keys: Sequence[str] = ACCURACY) -> dict[str, float]:
@@ -57,10 +56,9 @@ def summary(results: Mapping[str, Result]) -> dict[str, float]:
     ):
         figures |= {f"{prefix}_{key}": round(accuracy[key], 6) for key in ACCURACY}
     figures |= {"last_round": round_number(last), "best_on_test_round": round_number(name)}
-    labels = results[last]["pseudo_labels"]
-    shown = {key: labels[key] for key in label_figures([results[last]]) if key in labels}
-    reranked = mean_of_peers(results[last], RERANKED)
-    return figures | {f"last_{key}": round(value, 6) for key, value in (reranked | shown).items()}
+    shown = {key: results[last]["pseudo_labels"][key] for key in label_figures([results[last]])}
+    others = mean_of_peers(results[last], RERANKED) | shown
+    return figures | {f"last_{key}": round(value, 6) for key, value in others.items()}
 
 
 def results_table(task: str, results: Mapping[str, Result]) -> str:
@@ -94,8 +92,7 @@ def percents(figures: Mapping[str, float]) -> list[str]:
 
 
 def label_cells(labels: Mapping[str, float], keys: Iterable[str]) -> list[str]:
-    """Number of clusters and percentages; empty where there are no pseudo labels, or no such figure of them."""
-    cells = {key: f"{100 * value:.1f}" for key, value in labels.items()}
-    if labels:
-        cells["clusters"] = f"{labels['clusters']:.0f}"
-    return [cells.get(key, "") for key in keys]
+    """Number of clusters and percentages; empty where there are no pseudo labels."""
+    if not labels:
+        return ["" for _ in keys]
+    return [f"{labels[key]:.0f}" if key == "clusters" else f"{100 * labels[key]:.1f}" for key in keys]

@@ -1,0 +1,353 @@
+"""The pipeline's own description: what dvc.yaml declares is what the code imports and reads, told in two ways."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from fnmatch import fnmatch
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mutual.base.documents import read_yaml
+from mutual.base.errors import InputError
+from mutual.base.params import PLACES, Params, keys_of
+from tools import declare
+from tools.imports import PACKAGES, chooses_refinery, imported, in_folders, keys_read, refinery_files, refinery_keys
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARY_FILES = sorted(path for path in (ROOT / "mutual").rglob("*.py") if path.name != "__init__.py")
+
+
+@cache
+def definitions() -> dict[str, dict[str, Any]]:
+    """Each stage of dvc.yaml and demo/dvc.yaml, without its loop."""
+    stages = {**read_yaml(ROOT / "dvc.yaml")["stages"], **read_yaml(ROOT / "demo/dvc.yaml")["stages"]}
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
+
+
+def entry_point(stage: str) -> Path:
+    module = re.match(r"python -m (stages\.\w+)", definitions()[stage]["cmd"])
+    assert module
+    return Path(*module[1].split(".")).with_suffix(".py")
+
+
+def code(stage: str) -> set[Path]:
+    """The files that a stage declares, folders and the chosen refinery as all that they stand for."""
+    files: set[Path] = set()
+    for dep in definitions()[stage]["deps"]:
+        if dep.split("/")[0] in PACKAGES:
+            path = re.sub(r"\$\{\w+\}", "*", dep)
+            files |= set(Path().glob(path if path.endswith(".py") else f"{path}/*.py"))
+    return files
+
+
+@pytest.fixture(autouse=True)
+def at_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+# --- what is declared ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", declare.FILES)
+def test_the_lists_are_those_that_the_tool_writes(file: Path) -> None:
+    assert declare.declared(file.read_text(encoding="utf-8")) == file.read_text(encoding="utf-8")
+
+
+@cache
+def modules_loaded() -> dict[str, set[Path]]:
+    """The project's files that Python loads for each stage, each stage in a process of its own."""
+    script = (
+        "import importlib, json, os, sys\n"
+        "import numba, numpy, pandas, pydantic, torch\n"  # once for all
+        "found = {}\n"
+        "for name in sys.argv[1:]:\n"
+        "    ours, theirs = os.pipe()\n"
+        "    if os.fork() == 0:\n"
+        "        importlib.import_module(name)\n"
+        "        files = [getattr(module, '__file__', None) for module in list(sys.modules.values())]\n"
+        "        with os.fdopen(theirs, 'w') as pipe:\n"
+        "            pipe.write('\\n'.join(file for file in files if file and file.startswith(os.getcwd() + os.sep)))\n"
+        "        os._exit(0)\n"
+        "    os.close(theirs)\n"
+        "    with os.fdopen(ours) as pipe:\n"
+        "        found[name] = pipe.read().splitlines()\n"
+        "print(json.dumps(found))\n"
+    )
+    names = sorted({".".join(entry_point(stage).with_suffix("").parts) for stage in definitions()})
+    command = [sys.executable, "-c", script, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {name: {Path(file).relative_to(ROOT) for file in files} for name, files in json.loads(done.stdout).items()}
+
+
+def lines_that_import(file: Path) -> set[Path]:
+    """The project's files named in lines that begin with ``from``, by their text alone."""
+    modules = re.findall(r"(?m)^ *from ((?:demo|mutual|stages|tools)[\w.]*) import", file.read_text(encoding="utf-8"))
+    return {path for module in modules if (path := Path(*module.split(".")).with_suffix(".py")).is_file()}
+
+
+@pytest.mark.parametrize("stage", definitions())
+def test_declared_code_is_what_python_loads(stage: str) -> None:
+    """At once or, as the text of the files has it, later; and one refinery, with what refineries share."""
+    entry = entry_point(stage)
+    needed: set[Path] = set()
+    todo = [*modules_loaded()[".".join(entry.with_suffix("").parts)]]
+    if chooses_refinery(entry):
+        todo += refinery_files()
+    while todo:
+        file = todo.pop()
+        if file not in needed:
+            needed.add(file)
+            todo += lines_that_import(file)
+    # of packages that only hold a docstring nothing is declared; those of folders that are declared come along
+    empty = {file for file in needed | code(stage) if file.name == "__init__.py" and file.parent != entry.parent}
+    assert code(stage) - empty == needed - empty
+
+
+@pytest.mark.parametrize("stage", definitions())
+def test_a_declared_folder_stands_for_all_that_is_in_it(stage: str) -> None:
+    folders = [Path(dep) for dep in definitions()[stage]["deps"] if dep.split("/")[0] in PACKAGES and "." not in dep]
+    for folder in folders:
+        assert {path.suffix for path in folder.iterdir() if path.name != "__pycache__"} == {".py"}
+
+
+@pytest.mark.parametrize("stage", definitions())
+def test_declared_parameters_are_the_keys_that_stand_in_the_code(stage: str) -> None:
+    text = entry_point(stage).read_text(encoding="utf-8")
+    read = set(refinery_keys()) if "params.values(" in text else set()
+    for view, field in re.findall(r"\bparams\.(?!yaml\b)(\w+)(?:\.(\w+))?", text):
+        known = keys_of(view) if view != "values" else {}
+        read |= {known[field]} if field in known else set(known.values())
+    declared = set(definitions()[stage].get("params", ()))
+    if stage == "prepare":  # declares the keys of its own set; the code reads both sets'
+        loop = read_yaml(ROOT / "dvc.yaml")["stages"]["prepare"]["foreach"]
+        assert {"${item.name}", "${item.layout}", "${item.root}"} < declared
+        declared = {key for key in declared if not key.startswith("${")}
+        declared |= {item[key] for item in loop.values() for key in ("name", "layout", "root")}
+        assert all(item["folder"] == f"${{{item['root']}}}" for item in loop.values())
+    if stage == "check":  # depends on the whole file
+        assert "params.yaml" in definitions()[stage]["deps"]
+        declared = read
+    assert declared == read
+
+
+@pytest.mark.parametrize("stage", definitions())
+def test_every_stage_says_what_it_does(stage: str) -> None:
+    assert definitions()[stage]["desc"]
+
+
+def test_every_entry_point_is_a_stage() -> None:
+    doors = {file for file in Path("stages").glob("*.py") if "__main__" in file.read_text(encoding="utf-8")}
+    assert {entry_point(stage) for stage in definitions()} == doors
+
+
+def test_every_data_dependency_is_an_output() -> None:
+    """Nothing is read that no stage makes, save what is the user's."""
+    stages = definitions().values()
+    listed = [out for stage in stages for out in (*stage["outs"], *stage.get("metrics", ()))]
+    made = [any_value(next(iter(out)) if isinstance(out, dict) else out) for out in listed]
+    users = ("params.yaml", "rounds.yaml", "${item.folder}", "${weights}", "${pretrained}")
+    for stage in stages:
+        for dep in stage["deps"]:
+            if dep in users or dep.split("/")[0] in PACKAGES:
+                continue
+            read = any_value(dep)
+            assert any(fnmatch(read, out) or fnmatch(read, f"{out}/*") or fnmatch(out, f"{read}/*") for out in made), (
+                dep
+            )
+
+
+def any_value(path: str) -> str:
+    """The path with a * for each value that DVC puts in."""
+    return re.sub(r"\$\{\w+\}", "*", path)
+
+
+def test_the_words_for_nothing_are_files() -> None:
+    """DVC wants what weights and pretrained name to exist."""
+    for word in ("none", "imagenet"):
+        assert f"`{word}`" in Path(word).read_text(encoding="utf-8")
+
+
+def test_titles_of_plots_are_names_for_a_script() -> None:
+    plots = [next(iter(plot)) for plot in read_yaml(ROOT / "dvc.yaml")["plots"]]
+    assert len(plots) == 4
+    for title in plots[:3]:
+        assert re.fullmatch(r"[A-Za-z0-9 ]+", title)
+    assert plots[3] in definitions()["report"]["outs"]
+
+
+# --- the tool --------------------------------------------------------------------------------------------------------
+
+PIPELINE = """\
+vars:
+  - rounds.yaml
+
+stages:
+  # first
+  one:
+    desc: the first
+    cmd: python -m stages.one
+    deps:
+      # the user's
+      - ${source_root}
+      - stages/gone.py
+      - mutual/a
+    outs:
+      - x
+
+  two:
+    foreach:
+      p:
+        name: source_name
+    do:
+      cmd: python -m stages.two --set ${key}
+      deps:
+        - x
+      params:
+        - ${item.name}
+        - seed
+      outs:
+        - y
+
+plots:
+  - deps:
+      x: round
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    files = {
+        "stages/__init__.py": "",
+        "stages/one.py": "from mutual.a.p import f\nparams = read_params()\nprint(params.peers)\n",
+        "stages/two.py": "def f():\n    import mutual.a.p\nprint(params.source.name, params.size.image_height)\n",
+        "mutual/a/__init__.py": "",
+        "mutual/a/p.py": "import numpy\nfrom mutual.a import q\n",
+        "mutual/a/q.py": "",
+        "mutual/b/r.py": "from mutual.a.q import x\n",
+        "dvc.yaml": PIPELINE,
+        "demo/dvc.yaml": "stages:\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def lists(text: str) -> list[list[str]]:
+    """The items of each deps and params list, in order."""
+    return [re.findall(r"- (.+)", found) for found in re.findall(r"(?:deps|params):\n((?: +(?:-|#).*\n)+)", text)]
+
+
+def test_lists_by_hand(project: Path) -> None:
+    new = declare.declared(PIPELINE)
+    assert lists(new) == [
+        ["${source_root}", "stages/one.py", "mutual/a", "stages/__init__.py"],
+        ["seeds", "seed"],
+        ["x", "stages/two.py", "mutual/a", "stages/__init__.py"],
+        ["${item.name}", "image_height"],
+    ]
+    assert declare.declared(new) == new
+    # all else is as it was
+    item = r"(?m)^ +- (stages|mutual|seed|image).*\n|^ +params:\n"
+    assert re.sub(item, "", new) == re.sub(item, "", PIPELINE)
+
+
+def test_a_folder_is_declared_where_all_of_it_is_used(project: Path) -> None:
+    assert in_folders({Path("mutual/a/p.py"), Path("mutual/a/q.py"), Path("mutual/b/r.py")}) == ["mutual/a", "mutual/b"]
+    assert in_folders({Path("mutual/a/p.py")}) == ["mutual/a/p.py"]
+    (project / "mutual/b/notes.yaml").touch()
+    assert in_folders({Path("mutual/b/r.py")}) == ["mutual/b/r.py"]
+
+
+@pytest.mark.parametrize("use", ["f(params)", "params.nothing", "x = params"])
+def test_parameters_are_not_handed_on_whole(project: Path, use: str) -> None:
+    Path("stages/one.py").write_text(use + "\n")
+    with pytest.raises(InputError, match=r"stages/one\.py: line 1: expected params\.<view>"):
+        keys_read(Path("stages/one.py"))
+
+
+def test_a_relative_import_is_refused(project: Path) -> None:
+    Path("mutual/a/p.py").write_text("from .q import x\n")
+    with pytest.raises(InputError, match=r"mutual/a/p\.py: expected imports by the whole name"):
+        declare.declared(PIPELINE)
+
+
+def test_check_writes_nothing(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["declare", "--check"])
+    with pytest.raises(InputError, match=r"^dvc\.yaml: out of date: run python -m tools\.declare$"):
+        declare.main()
+    assert Path("dvc.yaml").read_text() == PIPELINE
+    monkeypatch.setattr("sys.argv", ["declare"])
+    declare.main()
+    monkeypatch.setattr("sys.argv", ["declare", "--check"])
+    declare.main()
+    assert capsys.readouterr().out == "written: dvc.yaml\nup to date\n"
+
+
+# --- the house -------------------------------------------------------------------------------------------------------
+
+
+def test_a_refinery_stands_alone() -> None:
+    """Training depends on the one that is chosen, so that work on another changes nothing."""
+    assert {file.stem for file in refinery_files()} >= {"mmt", "hard_labels"}
+    for file in set(Path("mutual").rglob("*.py")) | {entry_point(stage) for stage in definitions()}:
+        assert not imported(file) & refinery_files()
+
+
+def test_every_refinerys_keys_are_parameters() -> None:
+    assert refinery_keys() <= PLACES.keys()
+
+
+def test_the_library_imports_no_stage_and_runs_in_no_circle() -> None:
+    library = {path.relative_to(ROOT) for path in LIBRARY_FILES}
+    graph = {path: imported(path) for path in library}
+    for path, needed in graph.items():
+        assert needed <= library, f"{path} imports a stage or a tool"
+    while graph:  # peel off what imports nothing that is left
+        free = [path for path, needed in graph.items() if not needed & set(graph)]
+        assert free, f"circle among {sorted(path.name for path in graph)}"
+        for path in free:
+            del graph[path]
+
+
+def test_the_library_knows_no_command_line_and_no_artefact() -> None:
+    for path in LIBRARY_FILES:
+        source = path.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(import|from) argparse\b", source, re.MULTILINE)
+        assert "sys.argv" not in source
+        strings = [
+            n.value for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        ]
+        for text in strings:
+            assert not re.match(r"(data|models|metrics)/", text), f"{path}: {text}"
+
+
+def test_packages_hold_nothing_but_their_docstring() -> None:
+    """Those of the entry points settle the number of threads, too: nothing else runs before the libraries load."""
+    for path in (file for package in PACKAGES for file in Path(package).rglob("__init__.py")):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        assert isinstance(body[0], ast.Expr)
+        settles = ["from mutual.base.errors import run", "from mutual.machine.threads import settle", "run(settle)"]
+        doors = path.parent in (Path("stages"), Path("tools"))
+        assert [ast.unparse(node) for node in body[1:]] == (settles if doors else [])
+
+
+def test_every_parameter_is_explained_and_used() -> None:
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    keys = {line.partition(":")[0]: above for above, line in pairwise(lines) if re.match(r"\w", line)}
+    assert set(keys) == set(PLACES) == set().union(*(keys_read(entry_point(stage)) for stage in definitions()))
+    for key, above in keys.items():
+        assert above.startswith("# "), f"{key} is not explained"
+
+
+def test_every_view_is_known_by_its_keys() -> None:
+    assert set().union(*(keys_of(view).values() for view in Params.model_fields)) == set(PLACES)
