@@ -1,9 +1,9 @@
 """Check params.yaml and rounds.yaml whole, before any other stage runs and any experiment is recorded.
 
-Reads params.yaml, rounds.yaml, the names of the files in mutual/refineries and in the data sets. Writes data/checked.txt, which is always
-the same: what follows runs again where its own parameters change, not for this stage. Peers and results of seeds and
-rounds that are listed no more are removed: they lie in folders that other stages read, and are in DVC's cache.
-Example: python -m stages.check
+Reads params.yaml, rounds.yaml, the names of the files in mutual/refineries and in the data sets. Writes
+data/checked.txt, which is always the same: what follows runs again where its own parameters change, not for this stage.
+Peers and results of seeds and rounds that are listed no more are removed: they lie in folders that other stages read,
+and are in DVC's cache. Example: python -m stages.check
 """
 
 if not __package__:
