@@ -1,9 +1,9 @@
 """Check params.yaml and rounds.yaml whole, before any other stage runs and any experiment is recorded.
 
-Reads params.yaml, rounds.yaml and the names of the files in mutual/refineries. Writes data/checked.txt, which is always
-the same: what follows runs again where its own parameters change, not for this stage. Peers and results of seeds and
-rounds that are listed no more are removed: they lie in folders that other stages read, and are in DVC's cache.
-Example: python -m stages.check
+Reads params.yaml, rounds.yaml, the names of the files in mutual/refineries and in the data sets. Writes
+data/checked.txt, which is always the same: what follows runs again where its own parameters change, not for this stage.
+Peers and results of seeds and rounds that are listed no more are removed: they lie in folders that other stages read,
+and are in DVC's cache. Example: python -m stages.check
 """
 
 if not __package__:
@@ -17,6 +17,8 @@ from pathlib import Path
 from mutual.base.errors import InputError, run
 from mutual.base.params import FIRST_ROUND, is_round, read_params, read_rounds
 from mutual.base.store import write_text
+from mutual.images.layouts import image_folders
+from mutual.images.tracked import unseen
 from stages.door import arguments
 from stages.places import LOSSES, MODELS, RESULTS
 
@@ -29,6 +31,9 @@ def main() -> None:
     arguments(__doc__, "stages.check").parse_args()
     params, rounds = read_params(), list(read_rounds())
     check_refinery(params.adaptation.refinery)
+    for name, data_set in (("source", params.source), ("target", params.target)):
+        for fault in unseen(Path(data_set.root), image_folders(data_set.layout), f"{name}_root"):
+            raise InputError(fault)  # of what DVC cannot hash it says little itself
     for path in left_over(params.peers.seeds, [FIRST_ROUND, *rounds]):
         print(f"{path}: of a seed or round that is listed no more: removed from the workspace")
         if path.is_dir():

@@ -14,7 +14,7 @@ from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
 from mutual.base.store import read_array, write_array, write_json
 from mutual.clusters.clustering import cluster
-from mutual.clusters.pseudo_labels import PseudoLabels, cluster_sizes, write_pseudo_labels
+from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.images.index import read_cameras
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
@@ -40,12 +40,12 @@ def main() -> None:
         device,
         **params.clustering.model_dump(),
     )
-    sizes = cluster_sizes(found.labels)
+    sizes = cluster_sizes(found.labels.classes)
     told = "{clusters} clusters of {smallest} to {largest} images, {outliers} outliers".format_map(sizes)
-    print(f"{args.round}: {len(found.labels)} images: {told}")
+    print(f"{args.round}: {len(files)} images: {told}")
     write_array(folder / "centroids.npy", found.centroids)
     write_json(folder / "clustering.json", sizes | found.figures)
-    write_pseudo_labels(folder / "pseudo_labels.csv", files, PseudoLabels(found.labels))
+    write_pseudo_labels(folder / "pseudo_labels.csv", files, found.labels)
 
 
 if __name__ == "__main__":

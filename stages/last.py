@@ -8,13 +8,11 @@ Example: python -m stages.last
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m stages.last")
 
-import numpy as np
-
 from mutual.base.errors import run
 from mutual.base.params import read_params, read_rounds, round_number
 from mutual.base.store import folder_beside
 from mutual.clusters.clustering import cluster
-from mutual.clusters.pseudo_labels import PseudoLabels, write_pseudo_labels
+from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.evaluation.accuracy import mean_features
 from mutual.evaluation.features import extract
 from mutual.evaluation.retrieval import write_features
@@ -57,8 +55,9 @@ def main() -> None:
             device,
             **params.clustering.model_dump(),
         )
-        write_pseudo_labels(folder / "pseudo_labels.csv", files, PseudoLabels(found.labels))
-    print(f"after {last}: {int(np.max(found.labels)) + 1} clusters, {int((found.labels < 0).sum())} outliers")
+        write_pseudo_labels(folder / "pseudo_labels.csv", files, found.labels)
+    told = "{clusters} clusters, {outliers} outliers".format_map(cluster_sizes(found.labels.classes))
+    print(f"after {last}: {told}")
 
 
 if __name__ == "__main__":

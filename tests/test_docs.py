@@ -42,6 +42,7 @@ def stage():
     Path("data/packed/target/train.csv").write_text("file,pid,camid\\n" + rows)
     noise = 0.01 * np.random.default_rng(1).standard_normal((12, 3), np.float32)
     np.save("data/rounds/r01/features.npy", np.repeat(np.eye(3, dtype=np.float32), 4, axis=0) + noise)
+    np.save("data/rounds/r01/source_features.npy", np.zeros((0, 3), np.float32))
     sys.argv = ["cluster", "--round", "r01", "--start", "r00"]
     from stages.cluster import main
     main()

@@ -276,7 +276,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "missing tensor": (lambda state: state.pop("student.neck.running_var"), "neck.running_var is missing"),
     "two missing": (
         lambda state: [state.pop(f"student.neck.{name}") for name in ("weight", "bias")],
-        r"neck.weight is missing \(and 1 more\)",
+        "neck.weight, neck.bias are missing",
     ),
     "unexpected tensor": (
         lambda state: state.update({"student.layer9.weight": torch.ones(2)}),
@@ -285,6 +285,22 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "wrong shape": (
         lambda state: state.update({"student.backbone.conv1.weight": torch.ones(4, 3, 5, 5)}),
         r"backbone.conv1.weight is \(4, 3, 5, 5\), expected \(4, 3, 3, 3\)",
+    ),
+    "a network that diverged": (
+        lambda state: state["student.neck.running_mean"].fill_(torch.nan),
+        "neck.running_mean holds 4 numbers of 4 that are NaN, infinite or too large",
+    ),
+    "one infinite weight": (
+        lambda state: state["student.classifier.weight"][2].fill_(-torch.inf),
+        "classifier.weight holds 4 numbers of 20 that are NaN",
+    ),
+    "numbers of another kind": (
+        lambda state: state.update({"student.neck.weight": torch.ones(4, dtype=torch.int8)}),
+        "neck.weight holds int8, expected float32",
+    ),
+    "counted in fractions": (
+        lambda state: state.update({"student.neck.num_batches_tracked": torch.tensor(3.0)}),
+        "neck.num_batches_tracked holds float32, expected int64",
     ),
     "fewer classes": (
         lambda state: state.update({"student.classifier.weight": torch.ones(3, 4)}),

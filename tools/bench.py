@@ -3,7 +3,11 @@
 Rows that are named after it are printed only. Every row runs in a process of its own, on drawn inputs of the size of
 the published sets. Machines differ, so that each row comes with the time of a yardstick, measured just before it:
 compare seconds divided by it.
+Example: python -m tools.bench --list
 """
+
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m tools.bench")
 
 import argparse
 import json
@@ -29,6 +33,7 @@ from mutual.images.index import PUBLISHED, check_counts
 from mutual.images.layouts import read_dataset
 from mutual.images.packing import pack
 from mutual.machine.processes import cpus
+from stages.door import arguments
 from tools import preset
 
 TABLE = Path("metrics/bench.csv")
@@ -38,7 +43,7 @@ Timed = Iterator[tuple[float, str]]  # seconds of a run, and what is worth notin
 
 def main() -> None:
     """No arguments: all rows. ``--list`` names them; ``--run ROW`` is what a row's own process is called with."""
-    parser = argparse.ArgumentParser(description="Benchmarks of the parts, each in a process of its own.")
+    parser = arguments(__doc__, "tools.bench")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="these only, printed and not written")
     parser.add_argument("--list", action="store_true", help="name the rows")
     parser.add_argument("--run", metavar="ROW", help=argparse.SUPPRESS)

@@ -3,9 +3,12 @@
 A preset, presets/NAME.yaml, holds what it changes in another one and its number of rounds. All of them start from the
 demo, which names the project's own value of every key that any of them changes: so nothing is left of another preset.
 What no preset names stays as it is in params.yaml.
+Example: python -m tools.preset dukemtmc2market1501
 """
 
-import argparse
+if not __package__:
+    raise SystemExit("error: run it from the project's top: python -m tools.preset")
+
 import io
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +22,7 @@ from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError, run, shown
 from mutual.base.params import FIRST_ROUND, PARAMS_FILE, ROUNDS_FILE, checked, read_mapping, round_name
 from mutual.base.store import write_text
+from stages.door import arguments
 
 PRESETS = Path("presets")
 ROUNDS_TEXT = """\
@@ -39,7 +43,7 @@ class Preset(BaseModel):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Put a preset into params.yaml and rounds.yaml.")
+    parser = arguments(__doc__, "tools.preset")
     parser.add_argument("name", nargs="?", metavar="NAME", help="without a name the presets are listed")
     name = parser.parse_args().name
     if name is None:

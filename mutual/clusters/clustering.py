@@ -5,11 +5,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
+from mutual.clusters.pseudo_labels import PseudoLabels
+
 
 class Found(NamedTuple):
     """What a clustering found among N images."""
 
-    labels: np.ndarray  # (N,) int64, -1 for outliers
+    labels: PseudoLabels
     centroids: np.ndarray  # (C, D) float32
     figures: dict[str, float]  # inertia of k-means, eps of DBSCAN
 
@@ -43,7 +45,7 @@ def cluster(
         labels, centroids, inertia = by_means(
             features, clusters, by=kmeans_by, iterations=kmeans_iterations, stream=stream, device=device
         )
-        return Found(labels, centroids, {"inertia": inertia})
+        return Found(PseudoLabels(labels), centroids, {"inertia": inertia})
     from mutual.clusters.density import by_density  # needs Numba and scikit-learn, which k-means does not wait for
 
     labels, centroids, eps = by_density(
@@ -57,4 +59,4 @@ def cluster(
         min_samples=dbscan_min_samples,
         device=device,
     )
-    return Found(labels, centroids, {"eps": eps})
+    return Found(PseudoLabels(labels), centroids, {"eps": eps})

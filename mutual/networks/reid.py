@@ -47,6 +47,9 @@ class ReidNetwork(nn.Module):
         precision: str = "fp32",
     ) -> None:
         super().__init__()
+        for value, known in ((pooling, ("avg", "gem")), (precision, ("fp32", "bf16"))):
+            if value not in known:
+                raise ValueError(f"{value!r}: expected {' or '.join(known)}")
         # what a file says of the network, so that it can be built again
         self.form: dict[str, Any] = {
             "backbone": backbone,
