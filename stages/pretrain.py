@@ -1,8 +1,9 @@
-"""Pre-train one source network from one seed -> models/r00/peer<seed>.safetensors, metrics/pretrain/peer<seed>.csv.
+"""Pre-train one source network from one seed.
 
-Cross entropy and softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images:
-all that this changes are the running statistics of the batch norms (authors' code). With ``pretrained`` the peer of a
-file is taken instead. Example: python -m stages.pretrain --seed 1
+Reads the packed images; writes models/r00/peer<seed>.safetensors and metrics/pretrain/peer<seed>.csv. Cross entropy and
+softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images: all that this
+changes are the running statistics of the batch norms (authors' code). With ``pretrained`` the peer of a file is taken
+instead. Example: python -m stages.pretrain --seed 1
 """
 
 if not __package__:
