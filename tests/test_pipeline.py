@@ -240,17 +240,17 @@ def test_every_option_runs(project: Path) -> None:
     clustering["instances"] = 4  # two clusters are enough for a batch: how many there are depends on rounding
     network = {"pooling": "gem", "bn_groups": 2, "dropout": 0.5, "backbone_lr_scale": 0.2, "rerank": True}
     source = {"source_distance_weight": 0.1, "source_weight": 0.5, "dsbn": True, "keep_features": "all"}
-    output = dvc(project, "exp", "run", *settings(clustering | network | source), "evaluate@r01", "last")
-    assert {"pretrain@1", "train@r01", "evaluate@r01"} < set(stages_run(output))
+    one_round = ("--set-param", "rounds.yaml:~rounds.r02")
+    ran = stages_run(dvc(project, "exp", "run", *settings(clustering | network | source), *one_round))
+    assert ran == [
+        name for name in ALL if not name.endswith("@r02") and "synthesize" not in name and "prep" not in name
+    ]
     result = json.loads((project / "metrics/rounds/r01.json").read_text(encoding="utf-8"))
     assert all(0 < peer["rerank_mAP"] <= 1 for peer in result["peers"].values())
-    for name in ("r01", "r02"):  # the second keeps what it is handed
-        assert json.loads((project / f"data/rounds/{name}/clustering.json").read_text(encoding="utf-8"))["eps"] == 0.5
+    assert json.loads((project / "data/rounds/r01/clustering.json").read_text(encoding="utf-8"))["eps"] == 0.5
     # what each stage opens is declared; with these options it reads all that it ever reads
     lock = read_yaml(project / "dvc.lock")["stages"]
     for name in ("prepare@source", "pretrain@1", "direct", *(f"{stage}@r01" for stage in EACH_ROUND), "last", "report"):
-        if name == "report":
-            dvc(project, "repro")
         declared = {item["path"] for item in (*lock[name]["deps"], *lock[name]["outs"])}
         opened = files_opened(project, lock[name]["cmd"])
         assert opened
