@@ -1,7 +1,8 @@
-"""Features of the target's training images, mean over the teachers -> data/rounds/<round>/features.npy.
+"""Features of the target's training images, mean over the teachers.
 
-Where the source takes part in the round, its training images' features too -> source_features.npy, else none: (0, D).
-Reads models/<start>. Example: python -m stages.extract --round r02 --start r01
+Reads models/<start> and the training images; writes data/rounds/<round>/features.npy. Where the source takes part in
+the round, its training images' features too, source_features.npy, else none: (0, D).
+Example: python -m stages.extract --round r02 --start r01
 """
 
 if not __package__:

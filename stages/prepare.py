@@ -1,4 +1,8 @@
-"""Image folders -> packed uint8 arrays and their index: data/packed/<set>/{train,query,gallery}.{npy,csv}."""
+"""Image folders -> packed uint8 arrays and their index.
+
+Reads the folder that source_root or target_root names; writes data/packed/<set>/{train,query,gallery}.{npy,csv}, and
+prints what was read and what was left out. Example: python -m stages.prepare --set target
+"""
 
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m stages.prepare")

@@ -1,4 +1,7 @@
-"""Pre-train one source network from one seed -> models/r00/peer<seed>.safetensors, metrics/pretrain/peer<seed>.csv.
+"""Pre-train one source network from one seed.
+
+Reads the packed source and the target's training images, and `weights` or `pretrained` where they name files; writes
+models/r00/peer<seed>.safetensors and metrics/pretrain/peer<seed>.csv.
 
 Cross entropy and softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images:
 all that this changes are the running statistics of the batch norms (authors' code). With ``pretrained`` the peer of a
