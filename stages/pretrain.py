@@ -58,7 +58,7 @@ def main() -> None:
         return
 
     labels, streams = relabel(index.pid), Streams(seed)
-    cut = Cut(batches.batch_size, batches.instances, batches.padding, device)
+    cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
     labelled = TrainingSet(images, PseudoLabels(labels), index.camid)
     source_at = labelled_batches(labelled, streams, "source batches", ["source views"], cut)
     target_at = unlabelled_views(read_images(target / "train.npy"), streams, "target batches", "target views", cut)
