@@ -12,6 +12,8 @@ if not __package__:
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params
 from mutual.base.store import folder_beside, write_json
@@ -58,7 +60,8 @@ def main() -> None:
                 again, _ = rank_blocks(reranked(features["query"], features["gallery"], device), *ids)
                 peers[str(seed)] |= {"rerank_mAP": again.mean_average_precision, "rerank_rank1": again.rank(1)}
         labels = {} if name == FIRST_ROUND else diagnosis(ROUNDS / name, read_index(target / "train.csv"))
-        write_json(RESULTS / f"{name}.json", {"peers": peers, "pseudo_labels": labels})
+        computed = {"device": device.type, "threads": torch.get_num_threads()}
+        write_json(RESULTS / f"{name}.json", {"peers": peers, "pseudo_labels": labels, "computed": computed})
 
 
 def diagnosis(folder: Path, train: Index) -> dict[str, Any]:

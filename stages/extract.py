@@ -1,7 +1,7 @@
-"""Features of the target's training images, mean over the teachers -> data/rounds/<round>/features.npy.
+"""Features of the target's training images, mean over the teachers.
 
-Reads models/<start> and the packed images. Writes beside these features source_features.npy: those of the source's
-training images where it takes part in the round, else none: (0, D).
+Reads models/<start> and the training images; writes data/rounds/<round>/features.npy. Where the source takes part in
+the round, its training images' features too, source_features.npy, else none: (0, D).
 Example: python -m stages.extract --round r02 --start r01
 """
 

@@ -1,7 +1,7 @@
 """Image folders -> packed uint8 arrays and their index.
 
-Reads the folder that params.yaml names; writes data/packed/<set>/{train,query,gallery}.{npy,csv}.
-Example: python -m stages.prepare --set target
+Reads the folder that source_root or target_root names; writes data/packed/<set>/{train,query,gallery}.{npy,csv}, and
+prints what was read and what was left out. Example: python -m stages.prepare --set target
 """
 
 if not __package__:

@@ -1,9 +1,11 @@
 """Pre-train one source network from one seed.
 
-Reads the packed images; writes models/r00/peer<seed>.safetensors and metrics/pretrain/peer<seed>.csv. Cross entropy and
-softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images: all that this
-changes are the running statistics of the batch norms (authors' code). With ``pretrained`` the peer of a file is taken
-instead. Example: python -m stages.pretrain --seed 1
+Reads the packed source and the target's training images, and `weights` or `pretrained` where they name files; writes
+models/r00/peer<seed>.safetensors and metrics/pretrain/peer<seed>.csv.
+
+Cross entropy and softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images:
+all that this changes are the running statistics of the batch norms (authors' code). With ``pretrained`` the peer of a
+file is taken instead. Example: python -m stages.pretrain --seed 1
 """
 
 if not __package__:
@@ -56,7 +58,7 @@ def main() -> None:
         return
 
     labels, streams = relabel(index.pid), Streams(seed)
-    cut = Cut(batches.batch_size, batches.instances, batches.padding, device)
+    cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
     labelled = TrainingSet(images, PseudoLabels(labels), index.camid)
     source_at = labelled_batches(labelled, streams, "source batches", ["source views"], cut)
     target_at = unlabelled_views(read_images(target / "train.npy"), streams, "target batches", "target views", cut)

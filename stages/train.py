@@ -55,7 +55,7 @@ def main() -> None:
     if not len(centroids) == figures["clusters"] == labels.classes.max() + 1:
         raise InputError(f"{clusters}: centroids, clustering.json and pseudo_labels.csv are not of one clustering")
     streams = Streams(params.peers.seed, number)
-    cut = Cut(batches.batch_size, batches.instances, batches.padding, device)
+    cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
     of_target = TrainingSet(images, labels, camids)
     views = [f"views of peer {seed}" for seed in seeds]
     erased = cut.erasing(adaptation.erase_probability)

@@ -31,6 +31,13 @@ def one_by_hand(image: np.ndarray) -> np.ndarray:
 # --- normalisation ---------------------------------------------------------------------------------------------------
 
 
+def test_without_flips_every_view_shows_the_image_as_it_is() -> None:
+    images = pictures(40, 16, 8)
+    views = training_views(images, np.random.default_rng(2), padding=0, flip=False)
+    assert torch.equal(views, normalise(torch.from_numpy(images)))
+    assert not torch.equal(training_views(images, np.random.default_rng(2), padding=0), views)
+
+
 def test_the_imagenet_statistics_are_used() -> None:
     assert MEAN == (0.485, 0.456, 0.406)
     assert STD == (0.229, 0.224, 0.225)

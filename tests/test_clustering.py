@@ -12,6 +12,7 @@ from sklearn.cluster import KMeans
 
 from mutual.clusters.faiss_kmeans import faiss_kmeans
 from mutual.clusters.kmeans import kmeans
+from mutual.machine.threads import NUMBERS
 
 
 def blobs(per_blob: int, centres: np.ndarray, spread: float, seed: int = 0) -> np.ndarray:
@@ -195,6 +196,6 @@ print(seen[0] == seen[1], *seen[0][:2])
             capture_output=True,
             text=True,
             check=False,
-            env=os.environ | {"OMP_NUM_THREADS": "2"},
+            env=os.environ | dict.fromkeys(NUMBERS, "2"),
         )
         assert done.stdout.split() == ["True", "2", "2"], done.stderr

@@ -65,14 +65,15 @@ def modules_loaded() -> dict[str, set[Path]]:
     script = (
         "import importlib, json, os, sys\n"
         "import numba, numpy, pandas, pydantic, torch\n"  # once for all
-        "found = {}\n"
+        f"found, packages = {{}}, {PACKAGES}\n"
         "for name in sys.argv[1:]:\n"
         "    ours, theirs = os.pipe()\n"
         "    if os.fork() == 0:\n"
         "        importlib.import_module(name)\n"
-        "        files = [getattr(module, '__file__', None) for module in list(sys.modules.values())]\n"
+        "        own = [module for name, module in sys.modules.items() if name.split('.')[0] in packages]\n"
+        "        files = [getattr(module, '__file__', None) for module in own]\n"
         "        with os.fdopen(theirs, 'w') as pipe:\n"
-        "            pipe.write('\\n'.join(file for file in files if file and file.startswith(os.getcwd() + os.sep)))\n"
+        "            pipe.write('\\n'.join(filter(None, files)))\n"
         "        os._exit(0)\n"
         "    os.close(theirs)\n"
         "    with os.fdopen(ours) as pipe:\n"

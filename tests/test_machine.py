@@ -34,8 +34,10 @@ COUNTS = """
 import stages  # as python -m stages.<name> does first
 import json, os
 import numba, numpy as np, torch
-from mutual.clusters.density import pairs_within
-from mutual.clusters.jaccard import encodings, jaccard_rows, nearest
+from mutual.clusters.encodings import encodings
+from mutual.clusters.jaccard import jaccard_rows
+from mutual.clusters.neighbours import nearest
+from mutual.clusters.pairs import pairs_within
 from mutual.evaluation.ranking import rank_distances
 from mutual.images.views import training_views
 from mutual.machine.device import deterministic_device

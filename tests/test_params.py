@@ -185,8 +185,8 @@ def test_eps_as_it_may_be_written(tmp_path: Path, rounds_file: Path, text: str, 
     ("values", "fault"),
     [
         (
-            {"pretrained": "models/one.safetensors"},
-            "pretrained: expected {seed} in the path, a file for each peer, got",
+            {"pretrained": "models/peer{seed}.safetensors"},
+            "pretrained: expected the folder that holds peer1.safetensors and the like, as models/r00 does, got",
         ),
         ({"dsbn": "true"}, "dsbn: expected source batches (source_weight above 0), which it gives batch norms"),
         ({"padding": "32"}, "padding: expected less than the images' height and width (32), got 32"),

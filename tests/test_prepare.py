@@ -336,5 +336,5 @@ def test_a_full_disk_ends_the_stage_in_one_line_and_leaves_nothing(project: Path
     limit = 2 * HEIGHT * WIDTH * 3 + 1000  # the query fits, the 16 training images do not
     result = run_stage(project, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
     assert result.returncode == 1
-    assert result.stderr == "error: data/packed/target: cannot be written: File too large\n"
+    assert result.stderr == "error: data/packed/target/train.npy: cannot be written: File too large\n"
     assert listing(project / "data") == ["packed"]

@@ -260,5 +260,14 @@ def test_dvc_makes_every_stage_of_every_round(name: str, pipeline: Path, monkeyp
     graph = dvc(pipeline, "dag", "--mermaid")
     rounds = [f"r{i:02d}" for i in range(1, ROUNDS[name] + 1)]
     looped = [f"{stage}@{number}" for stage in ("extract", "cluster", "train", "evaluate") for number in rounds]
-    once = ["synthesize", "prepare@source", "prepare@target", "pretrain@1", "pretrain@2", "direct", "report"]
+    once = [
+        "check",
+        "last",
+        "prepare@source",
+        "prepare@target",
+        "pretrain@1",
+        "pretrain@2",
+        "direct",
+        "report",
+    ]
     assert sorted(re.findall(r'\["(.+)"\]', graph)) == sorted(looped + once)

@@ -254,14 +254,14 @@ def test_a_given_network_is_taken_as_student_and_teacher(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     text = (TOP / "params.yaml").read_text()
     assert "\npretrained: none" in text
-    Path("params.yaml").write_text(text.replace("\npretrained: none", "\npretrained: theirs{seed}.safetensors"))
+    Path("params.yaml").write_text(text.replace("\npretrained: none", "\npretrained: theirs"))
     Path("rounds.yaml").write_bytes((TOP / "rounds.yaml").read_bytes())
     write_array(Path("data/packed/source/train.npy"), np.zeros((1, 64, 32, 3), np.uint8))
     write_index(Path("data/packed/source/train.csv"), Index(["a.jpg"], np.array([1]), np.array([1])))
     torch.manual_seed(0)
     student, teacher = ReidNetwork("resnet18", 3), ReidNetwork("resnet18", 3)
     said = Peer(teacher.form, 3, height=32, width=16, iterations=800, params={"adaptation": {"lr": 1e-3}})
-    write_peer(Path("theirs2.safetensors"), student, teacher, said)
+    write_peer(Path("theirs/peer2.safetensors"), student, teacher, said)
     monkeypatch.setattr(sys, "argv", ["pretrain", "--seed", "2"])
     stage.main()
     taken = Path("models/r00/peer2.safetensors")
@@ -273,5 +273,5 @@ def test_a_given_network_is_taken_as_student_and_teacher(tmp_path: Path, monkeyp
         assert all(torch.equal(tensors[name], expected[name]) for name in expected)
     assert Path("metrics/pretrain/peer2.csv").read_text() == "epoch,lr,cross_entropy,triplet,source_mAP\n"
     monkeypatch.setattr(sys, "argv", ["pretrain", "--seed", "1"])
-    with pytest.raises(InputError, match=r"pretrained: theirs1.safetensors: not found"):
+    with pytest.raises(InputError, match=r"pretrained: theirs/peer1.safetensors: not found"):
         stage.main()

@@ -1,8 +1,8 @@
-"""How fast the parts are: ``python -m tools.bench`` prints a table and writes metrics/bench.csv.
+"""How fast the parts are: prints a table and writes metrics/bench.csv.
 
-Rows that are named after it are printed only. Reads no data: every row runs in a process of its own, on drawn inputs of
-the size of the published sets. Machines differ, so that each row comes with the time of a yardstick, measured just
-before it: compare seconds divided by it.
+Reads no data: inputs are drawn, of the size of the published sets, and every row runs in a process of its own. Rows
+that are named after it are printed only. Machines differ, so that each row comes with the time of a yardstick, measured
+just before it: compare seconds divided by it.
 Example: python -m tools.bench --list
 """
 

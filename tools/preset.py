@@ -1,8 +1,8 @@
-"""Put a preset into params.yaml and rounds.yaml: ``python -m tools.preset NAME``; without a name, list them.
+"""Put a preset into params.yaml and rounds.yaml; without a name, list the presets.
 
-Reads presets/ and writes the two files. A preset, presets/NAME.yaml, holds what it changes in another one and its
-number of rounds. All of them start from the demo, which names the project's own value of every key that any of them
-changes: so nothing is left of another preset. What no preset names stays as it is in params.yaml.
+Reads presets/, params.yaml and rounds.yaml; writes the latter two. A preset, presets/NAME.yaml, holds what it changes
+in another one and its number of rounds. All of them start from the demo, which names the project's own value of every
+key that any of them changes: so nothing is left of another preset. What no preset names stays as it is in params.yaml.
 Example: python -m tools.preset dukemtmc2market1501
 """
 

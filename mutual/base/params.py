@@ -127,6 +127,7 @@ class Batches(View):
     batch_size: Annotated[int, Field(ge=2, le=2**16)]
     bn_groups: Annotated[int, Field(ge=1, le=2**15)]
     instances: Annotated[int, Field(ge=2, le=2**15)]
+    flip: bool
     padding: Annotated[int, Field(ge=0, lt=2048)]
 
     @model_validator(mode="after")

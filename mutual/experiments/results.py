@@ -36,11 +36,19 @@ class Labels(TypedDict, total=False):
     ari_singletons: Agreement
 
 
+class Computed(TypedDict):
+    """Where: other devices and other numbers of threads round differently."""
+
+    device: str
+    threads: Annotated[int, Field(ge=1)]
+
+
 class RoundResult(TypedDict):
     """The test of one round: each peer, and what it learned from."""
 
     peers: Annotated[dict[str, Accuracy], Field(min_length=1)]
     pseudo_labels: Labels
+    computed: Computed
 
 
 def read_result(path: Path, labelled: bool) -> dict[str, Any]:

@@ -25,16 +25,18 @@ def training_views(
     rng: np.random.Generator,
     *,
     padding: int,
+    flip: bool = True,
     erase_probability: float = 0.0,
     device: torch.device = CPU,
 ) -> Tensor:
     """One random view of each of the (B, H, W, 3) uint8 images: (B, 3, H, W) float32, channels-last, on the device.
 
-    Horizontal flip with probability 1/2, a crop of the original size out of the image padded with ``padding`` black
-    pixels on each side, normalisation, and (Zhong et al., 2020) one erased rectangle with ``erase_probability``.
+    Horizontal flip with probability 1/2 (never without ``flip``), a crop of the original size out of the image padded
+    with ``padding`` black pixels on each side, normalisation, and (Zhong et al., 2020) one erased rectangle with
+    ``erase_probability``.
     """
     count, height, width, _ = images.shape
-    flips = np.asarray(rng.random(count) < 0.5)
+    flips = np.asarray(rng.random(count) < 0.5) & flip
     shifts = rng.integers(-padding, padding, (count, 2), endpoint=True)
     boxes = np.zeros((count, 4), np.int64)
     for i in np.flatnonzero(rng.random(count) < erase_probability):

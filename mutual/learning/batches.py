@@ -45,6 +45,7 @@ class Cut:
     instances: int  # images of an identity
     padding: int
     device: torch.device
+    flip: bool = True
     erase_probability: float = 0.0
 
     def erasing(self, probability: float) -> "Cut":
@@ -72,7 +73,13 @@ def labelled_batches(
     trained = np.flatnonzero(of.labels.trained)
     pids, camids = of.labels.classes[trained], of.camids[trained]
     chosen = identity_batches(pids, camids, cut.batch_size, cut.instances, streams.of(purpose))
-    draw = partial(training_views, padding=cut.padding, erase_probability=cut.erase_probability, device=cut.device)
+    draw = partial(
+        training_views,
+        padding=cut.padding,
+        flip=cut.flip,
+        erase_probability=cut.erase_probability,
+        device=cut.device,
+    )
     of_peers = [streams.of(each) for each in view_purposes]
 
     def batch(iteration: int) -> Batch:
@@ -92,4 +99,4 @@ def unlabelled_views(
     """The function iteration -> (B, 3, H, W) views of (N, H, W, 3) uint8 images, plainly shuffled."""
     rows = shuffled_batches(len(images), cut.batch_size, streams.of(purpose))
     stream = streams.of(view_purpose)
-    return lambda i: training_views(images[rows(i)], stream(i), padding=cut.padding, device=cut.device)
+    return lambda i: training_views(images[rows(i)], stream(i), padding=cut.padding, flip=cut.flip, device=cut.device)
