@@ -17,8 +17,8 @@ from pathlib import Path
 from mutual.base.errors import InputError, run
 from mutual.base.params import FIRST_ROUND, is_round, read_params, read_rounds
 from mutual.base.store import write_text
-from mutual.images.layouts import image_folders
-from mutual.images.tracked import unseen
+from mutual.datasets.layouts import image_folders
+from mutual.datasets.tracked import unseen
 from stages.door import arguments
 from stages.places import LOSSES, MODELS, RESULTS
 

@@ -18,9 +18,9 @@ from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params
 from mutual.base.store import folder_beside, write_json
 from mutual.clusters.pseudo_labels import read_figures, read_pseudo_labels
-from mutual.clusters.quality import label_quality
 from mutual.evaluation.accuracy import accuracy
 from mutual.evaluation.features import extract
+from mutual.evaluation.quality import label_quality
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.evaluation.retrieval import KEPT, write_features, write_ranking
 from mutual.images.index import Index, read_index, read_split

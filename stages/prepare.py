@@ -16,10 +16,10 @@ import numpy as np
 from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
 from mutual.base.store import ask_room, folder_beside
+from mutual.datasets.layouts import image_folders, read_dataset
+from mutual.datasets.packing import pack
+from mutual.datasets.tracked import unseen
 from mutual.images.index import Index, check_counts, check_identities, check_matches, identities, write_index
-from mutual.images.layouts import image_folders, read_dataset
-from mutual.images.packing import pack
-from mutual.images.tracked import unseen
 from mutual.machine.processes import cpus
 from stages.door import arguments
 from stages.places import PACKED

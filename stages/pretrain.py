@@ -21,13 +21,13 @@ from mutual.base.errors import run
 from mutual.base.params import read_params
 from mutual.base.store import ask_room, write_text
 from mutual.clusters.pseudo_labels import PseudoLabels
+from mutual.elsewhere.initial import load_initial_backbone
 from mutual.evaluation.accuracy import accuracy_on
 from mutual.images.index import read_images, read_split, relabel
 from mutual.learning.batches import Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
 from mutual.learning.pretraining import Epoch, Plan, pretrain
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
-from mutual.networks.initial import load_initial_backbone
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Peer, adopted, peer_path, write_peer
 from mutual.networks.reid import ReidNetwork

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mutual.base.errors import InputError
+from mutual.datasets.layouts import read_dataset
 from mutual.images.index import PUBLISHED, check_counts
-from mutual.images.layouts import read_dataset
 from tools import bench
 
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from mutual.base.errors import InputError
+from mutual.elsewhere.official import official_name
 from mutual.networks.norms import in_parts
-from mutual.networks.official import official_name
 from mutual.networks.peers import Peer, read_network, read_peer, write_peer
 from mutual.networks.reid import ReidNetwork, inference
 from tests.golden import assert_close, golden

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mutual.base.errors import InputError
+from mutual.datasets.layouts import read_dataset
 from mutual.images.index import (
     Index,
     check_counts,
@@ -17,7 +18,6 @@ from mutual.images.index import (
     relabel,
     write_index,
 )
-from mutual.images.layouts import read_dataset
 
 MARKET = {
     "bounding_box_train": ["0002_c1s1_000451_03.jpg", "0002_c2s1_000776_01.jpg", "0007_c3s3_077419_03.jpg"],

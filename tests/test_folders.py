@@ -8,10 +8,10 @@ from dvc.repo import Repo
 from PIL import Image, features
 
 from mutual.base.errors import InputError
-from mutual.images.folders import content, sentences, suffixes
-from mutual.images.layouts import read_dataset
-from mutual.images.packing import decode
-from mutual.images.tracked import unseen
+from mutual.datasets.folders import content, sentences, suffixes
+from mutual.datasets.layouts import read_dataset
+from mutual.datasets.packing import decode
+from mutual.datasets.tracked import unseen
 from tests.test_datasets import MARKET, folders, msmt17, touch
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mutual.base.errors import InputError
-from mutual.images.packing import decode
+from mutual.datasets.packing import decode
 
 HEIGHT, WIDTH = 40, 20
 RED = (250, 0, 0)

@@ -16,9 +16,9 @@ from ruamel.yaml import YAML
 
 from mutual.base.errors import InputError
 from mutual.base.store import folder_beside
-from mutual.images import packing
+from mutual.datasets import packing
+from mutual.datasets.packing import decode, pack
 from mutual.images.index import read_index
-from mutual.images.packing import decode, pack
 from stages import prepare
 
 REPOSITORY = Path(__file__).parents[1]

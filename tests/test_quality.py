@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mutual.clusters.quality import label_quality
+from mutual.evaluation.quality import label_quality
 
 # identity 1: two images in cluster 0, one in cluster 1; identity 2: all three in cluster 1
 PIDS = np.array([1, 1, 1, 2, 2, 2])

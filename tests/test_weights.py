@@ -21,7 +21,7 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 from mutual.base.errors import InputError
-from mutual.networks.initial import load_initial_backbone
+from mutual.elsewhere.initial import load_initial_backbone
 from mutual.networks.reid import ReidNetwork
 from tests.tiny import State, TinyNetwork, assert_same_bits, random_tiny, refusal
 

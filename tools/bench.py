@@ -29,9 +29,9 @@ from PIL import Image
 
 from mutual.base.errors import InputError, run
 from mutual.base.store import write_text
+from mutual.datasets.layouts import read_dataset
+from mutual.datasets.packing import pack
 from mutual.images.index import PUBLISHED, check_counts
-from mutual.images.layouts import read_dataset
-from mutual.images.packing import pack
 from mutual.machine.processes import cpus
 from stages.door import arguments
 from tools import preset

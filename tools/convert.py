@@ -2,13 +2,13 @@
 
 Which way it goes is told by the suffixes. The network of a checkpoint is the one that params.yaml describes:
 
-  python -m tools.convert OFFICIAL.pth.tar models/theirs/peer1.safetensors
+  python -m tools.convert OFFICIAL.pth.tar theirs/peer1.safetensors
       reads a checkpoint that torch saved, writes a peer to evaluate or adapt further (pretrained in params.yaml)
   python -m tools.convert models/r05/peer1.safetensors student1.pth.tar --role student
       reads a peer, writes {"state_dict": tensors} by the names of the paper's code, for its test script. Where that
       has no such network (gem, mobilenet_v2) the names are OpenUnReID's: backbone.*, then as in torchvision,
       head.feat_bn.*, global_pooling.p and classifier.weight
-Example: python -m tools.convert OFFICIAL.pth.tar models/theirs/peer1.safetensors
+Example: python -m tools.convert OFFICIAL.pth.tar theirs/peer1.safetensors
 """
 
 if not __package__:
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
-from mutual.networks.official import names_elsewhere, read_official, write_official
+from mutual.elsewhere.official import names_elsewhere, read_official, write_official
 from mutual.networks.peers import Peer, read_network, write_peer
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import class_count, load_state

@@ -1,1 +1,1 @@
-"""From folders of images to packed arrays, their index, and views of them."""
+"""Packed images: their index, and views of them."""

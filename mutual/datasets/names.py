@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from mutual.base.errors import InputError
-from mutual.images.folders import shown
+from mutual.datasets.folders import shown
 from mutual.images.index import DISTRACTOR
 
 JUNK = -1  # market1501: a bad detection, left out

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from mutual.base.errors import InputError
-from mutual.images.folders import content, sentences
+from mutual.datasets.folders import content, sentences
+from mutual.datasets.lists import read_list
+from mutual.datasets.names import EXPECTED, JUNK, read_name
 from mutual.images.index import Index
-from mutual.images.lists import read_list
-from mutual.images.names import EXPECTED, JUNK, read_name
 
 SPLITS = ("train", "query", "gallery")
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}

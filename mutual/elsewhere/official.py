@@ -10,8 +10,8 @@ from torch import Tensor
 
 from mutual.base.errors import InputError
 from mutual.base.store import write_bytes
-from mutual.networks.foreign import read_tensors
-from mutual.networks.inside import Inside, find, left_out, prefixes, taken_from
+from mutual.elsewhere.foreign import read_tensors
+from mutual.elsewhere.inside import Inside, find, left_out, prefixes, taken_from
 from mutual.networks.weights import differences
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from mutual.images.folders import shown
+from mutual.datasets.folders import shown
 
 
 def unseen(root: Path, folders: Collection[str], key: str) -> Iterator[str]:

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from mutual.base.errors import InputError
 from mutual.base.store import written_beside
-from mutual.images.depth import check_colours, is_deep, resized_to_8_bits
-from mutual.images.folders import formats, shown
+from mutual.datasets.depth import check_colours, is_deep, resized_to_8_bits
+from mutual.datasets.folders import formats, shown
 from mutual.machine.processes import in_order
 
 # 1 GiB as Pillow holds it, a second one while the image is turned or converted: above the 200 megapixels of telephones

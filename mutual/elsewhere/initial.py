@@ -9,10 +9,10 @@ from torch import Tensor
 
 from mutual.base.errors import InputError
 from mutual.base.params import Backbone
+from mutual.elsewhere.foreign import read_tensors
+from mutual.elsewhere.inside import Inside, find, left_out, prefixes, taken_from
+from mutual.elsewhere.official import numbered
 from mutual.networks.backbones import backbone as backbone_named
-from mutual.networks.foreign import read_tensors
-from mutual.networks.inside import Inside, find, left_out, prefixes, taken_from
-from mutual.networks.official import numbered
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import load_state
 
