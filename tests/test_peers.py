@@ -31,6 +31,7 @@ from mutual.networks.peers import (
     write_peer,
 )
 from mutual.networks.reid import ReidNetwork
+from tests.tiny import assert_same_bits, refusal
 
 TOP = Path(__file__).parent.parent
 State = dict[str, Tensor]
@@ -70,21 +71,6 @@ def random_tiny(classes: int = 5) -> TinyNetwork:
         else:
             tensor.fill_(12345)
     return network
-
-
-def assert_same_bits(ours: nn.Module, theirs: nn.Module) -> None:
-    a, b = ours.state_dict(), theirs.state_dict()
-    assert list(a) == list(b)
-    for name in a:
-        assert a[name].dtype == b[name].dtype
-        assert a[name].numpy().tobytes() == b[name].numpy().tobytes(), name
-
-
-def refusal(call: Callable[[], Any]) -> str:
-    with pytest.raises(InputError) as refused:
-        call()
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
 
 
 # --- what comes back -------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mutual.learning.adaptation import terms_of, write_losses
 from mutual.refineries.contract import Refinery
@@ -17,7 +18,7 @@ def test_losses_are_counted_over_all_rounds_and_left_empty_where_not_computed(tm
     path = tmp_path / "r03.csv"
     first = [1.5, 1.0, np.nan, 0.5, np.nan, np.nan]
     losses = np.array([first, [3.0, 1.0, 0.25, 0.5, 0.125, 2.0]])
-    write_losses(path, terms_of(MMT, source_weight=1.0), losses, done=80)
+    write_losses(path, terms_of(MMT, source_weight=1.0), list(torch.tensor(losses)), done=80)
     assert path.read_text().splitlines() == [
         "iteration,total,hard_ce,soft_ce,hard_tri,soft_tri,source",
         "81,1.500000,1.000000,,0.500000,,",

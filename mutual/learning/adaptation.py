@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from mutual.base.errors import InputError
 from mutual.base.store import write_text
 from mutual.learning.batches import Batch
 from mutual.networks.norms import in_parts
+from mutual.networks.peers import Role, read_network
 from mutual.networks.reid import ReidNetwork
 from mutual.refineries.contract import Output, Refinery, Step, Targets
 from mutual.refineries.losses import hard_losses
@@ -54,6 +55,23 @@ def shares_of_lr(students: Sequence[ReidNetwork], lr: float, backbone_share: flo
                 share = backbone_share if name.startswith("backbone.") else 1.0
                 groups.setdefault(lr * share, []).append(parameter)
     return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
+
+
+def trained_by(students: Sequence[ReidNetwork], lr: float, backbone_share: float, weight_decay: float) -> Adam:
+    """One Adam over the parameters of all students, new in every round (authors' code)."""
+    return Adam(shares_of_lr(students, lr, backbone_share), weight_decay=weight_decay, fused=True)
+
+
+def ready(
+    paths: Sequence[Path], classes: np.ndarray, device: torch.device, teaching: bool, groups: int, dsbn: bool
+) -> tuple[list[ReidNetwork], list[ReidNetwork] | None]:
+    """Students and, with ``teaching``, teachers of these peers' files, ready for a round: see :func:`for_training`."""
+    there = torch.from_numpy(classes).to(device)
+    roles: list[Role] = ["student", "teacher"] if teaching else ["student"]
+    students, *teachers = (
+        [for_training(read_network(path, role), there, groups, dsbn) for path in paths] for role in roles
+    )
+    return students, teachers[0] if teachers else None
 
 
 def terms_of(refinery: Refinery, source_weight: float) -> tuple[str, ...]:
@@ -139,9 +157,9 @@ def check_finite(history: Sequence[Tensor], name: str, lr: float) -> None:
         )
 
 
-def write_losses(path: Path, terms: Sequence[str], losses: np.ndarray, done: int) -> None:
-    """The (T, terms) losses, one line an iteration, counted over all rounds; losses not computed are left empty."""
+def write_losses(path: Path, terms: Sequence[str], history: Sequence[Tensor], done: int) -> None:
+    """The losses of each iteration, a line each, counted over all rounds; those not computed are left empty."""
     lines = [",".join(["iteration", *terms])]
-    for i, row in enumerate(losses, start=done + 1):
+    for i, row in enumerate(torch.stack(list(history)).cpu().numpy(), start=done + 1):
         lines.append(",".join([str(i), *("" if np.isnan(value) else f"{value:.6f}" for value in row)]))
     write_text(path, "\n".join(lines) + "\n")

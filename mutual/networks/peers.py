@@ -107,6 +107,20 @@ def adopted(path: Path, form: Mapping[str, Any]) -> tuple[ReidNetwork, Peer]:
     return network, replace(peer, network=dict(form), iterations=0)
 
 
+def write_continued(
+    before: Path,
+    after: Path,
+    student: ReidNetwork,
+    teacher: ReidNetwork,
+    size: tuple[int, int],
+    iterations: int,
+    params: Mapping[str, Any],
+) -> None:
+    """Write what the peer of a file has become in a round of ``iterations`` with these parameters."""
+    peer = continued(before, student.classifier.out_features, size, iterations, params)
+    write_peer(after, student, teacher, peer)
+
+
 def continued(path: Path, classes: int, size: Sequence[int], iterations: int, params: Mapping[str, Any]) -> Peer:
     """What the peer of this file is after a round of ``iterations`` with these parameters, on images of this size."""
     before = read_peer(path)
