@@ -1,6 +1,19 @@
-"""The stages of the pipeline: each module is one entry point, run as ``python -m stages.<name>``."""
+"""The stages of the pipeline: each module is one entry point, run as ``python -m stages.<name>``.
+
+Where their artefacts lie, from the project's top: what dvc.yaml calls them too.
+"""
+
+from pathlib import Path
 
 from mutual.base.errors import run
-from mutual.machine.threads import settle
+from mutual.base.threads import settle
+
+PACKED = Path("data/packed")  # source/ and target/: images and their index
+ROUNDS = Path("data/rounds")  # a round's features and pseudo labels
+RETRIEVAL = Path("data/retrieval")  # what a round's teachers found
+MODELS = Path("models")  # a round's peers, and what it hands on
+RESULTS = Path("metrics/rounds")  # a round's figures
+LOSSES = Path("metrics/losses")  # a round's losses, iteration by iteration
+CURVES = Path("metrics/pretrain")  # pre-training, epoch by epoch
 
 run(settle)  # here, since a library reads how many threads it may use when it loads

@@ -19,8 +19,8 @@ from mutual.base.params import FIRST_ROUND, is_round, read_params, read_rounds
 from mutual.base.store import write_text
 from mutual.datasets.layouts import image_folders
 from mutual.datasets.tracked import unseen
+from stages import LOSSES, MODELS, RESULTS
 from stages.door import arguments
-from stages.places import LOSSES, MODELS, RESULTS
 
 CHECKED = Path("data/checked.txt")
 REFINERIES = Path("mutual/refineries")

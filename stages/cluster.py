@@ -19,8 +19,8 @@ from mutual.images.index import read_cameras
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
+from stages import MODELS, PACKED, ROUNDS
 from stages.door import arguments
-from stages.places import MODELS, PACKED, ROUNDS
 
 
 def main() -> None:

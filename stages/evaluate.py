@@ -9,26 +9,20 @@ trains. Example: python -m stages.evaluate --round r01; r00 is direct transfer, 
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m stages.evaluate")
 
-from pathlib import Path
-from typing import Any
-
 import torch
 
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params
 from mutual.base.store import folder_beside, write_json
-from mutual.clusters.pseudo_labels import read_figures, read_pseudo_labels
 from mutual.evaluation.accuracy import accuracy
-from mutual.evaluation.features import extract
-from mutual.evaluation.quality import label_quality
+from mutual.evaluation.features import of_teachers
+from mutual.evaluation.quality import diagnosis
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.evaluation.retrieval import KEPT, write_features, write_ranking
-from mutual.images.index import Index, read_index, read_split
+from mutual.images.index import read_index, read_split
 from mutual.machine.device import deterministic_device
-from mutual.networks.peers import peer_path, read_network
-from mutual.networks.reid import inference
+from stages import MODELS, PACKED, RESULTS, RETRIEVAL, ROUNDS
 from stages.door import arguments
-from stages.places import MODELS, PACKED, RESULTS, RETRIEVAL, ROUNDS
 
 
 def main() -> None:
@@ -42,12 +36,7 @@ def main() -> None:
     ids = query.pid, gallery.pid, query.camid, gallery.camid
     peers = {}
     with folder_beside(RETRIEVAL / name) as kept:
-        for seed in params.peers.seeds:
-            teacher = inference(read_network(peer_path(MODELS / name, seed), "teacher").to(device))
-            features = {
-                split: extract(teacher, packed, device, f"{name}: peer {seed} on the {split}")
-                for split, packed in images.items()
-            }
+        for seed, features in of_teachers(MODELS / name, params.peers.seeds, images, device):
             ranking, nearest = rank_blocks(euclidean(features["query"], features["gallery"], device), *ids, KEPT)
             peers[str(seed)] = accuracy(ranking)
             print(f"{name}: peer {seed}: mAP {ranking.mean_average_precision:.1%}, rank-1 {ranking.rank(1):.1%}")
@@ -62,13 +51,6 @@ def main() -> None:
         labels = {} if name == FIRST_ROUND else diagnosis(ROUNDS / name, read_index(target / "train.csv"))
         computed = {"device": device.type, "threads": torch.get_num_threads()}
         write_json(RESULTS / f"{name}.json", {"peers": peers, "pseudo_labels": labels, "computed": computed})
-
-
-def diagnosis(folder: Path, train: Index) -> dict[str, Any]:
-    """Number of clusters, share of outliers, and agreement of the round's pseudo labels with the true identities."""
-    labels = read_pseudo_labels(folder / "pseudo_labels.csv", train.file).classes
-    clusters = read_figures(folder / "clustering.json")["clusters"]
-    return {"clusters": clusters, "outliers": float((labels < 0).mean()), **label_quality(train.pid, labels)}
 
 
 if __name__ == "__main__":

@@ -11,14 +11,11 @@ if not __package__:
 from mutual.base.errors import run
 from mutual.base.params import read_params
 from mutual.base.store import write_array
-from mutual.evaluation.accuracy import mean_features
-from mutual.evaluation.features import extract
+from mutual.evaluation.features import mean_features, of_teachers
 from mutual.images.index import read_images
 from mutual.machine.device import deterministic_device
-from mutual.networks.peers import peer_path, read_network
-from mutual.networks.reid import inference
+from stages import MODELS, PACKED, ROUNDS
 from stages.door import arguments
-from stages.places import MODELS, PACKED, ROUNDS
 
 
 def main() -> None:
@@ -28,17 +25,14 @@ def main() -> None:
     parser.add_argument("--start", required=True)
     args = parser.parse_args()
     params, device = read_params(), deterministic_device()
-    by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     target, source = read_images(PACKED / "target/train.npy"), read_images(PACKED / "source/train.npy")
+    by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     if not by_distance and params.adaptation.source_weight == 0:
         source = source[:0]
-    features, source_features = [], []
-    for seed in params.peers.seeds:
-        teacher = inference(read_network(peer_path(MODELS / args.start, seed), "teacher").to(device))
-        features.append(extract(teacher, target, device, f"{args.round}: features of peer {seed}"))
-        source_features.append(extract(teacher, source, device, f"{args.round}: source features of peer {seed}"))
-    write_array(ROUNDS / args.round / "features.npy", mean_features(features))
-    write_array(ROUNDS / args.round / "source_features.npy", mean_features(source_features))
+    images = {"target": target, "source": source}
+    peers = [features for _, features in of_teachers(MODELS / args.start, params.peers.seeds, images, device)]
+    for name, file in (("target", "features.npy"), ("source", "source_features.npy")):
+        write_array(ROUNDS / args.round / file, mean_features([features[name] for features in peers]))
 
 
 if __name__ == "__main__":

@@ -13,17 +13,14 @@ from mutual.base.params import read_params, read_rounds, round_number
 from mutual.base.store import folder_beside
 from mutual.clusters.clustering import cluster
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
-from mutual.evaluation.accuracy import mean_features
-from mutual.evaluation.features import extract
+from mutual.evaluation.features import mean_features, of_teachers
 from mutual.evaluation.retrieval import write_features
 from mutual.images.index import read_cameras, read_images
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
-from mutual.networks.peers import peer_path, read_network
-from mutual.networks.reid import inference
+from stages import MODELS, PACKED, RETRIEVAL
 from stages.door import arguments
-from stages.places import MODELS, PACKED, RETRIEVAL
 
 SPLITS = ("train", "query", "gallery")
 
@@ -32,24 +29,19 @@ def main() -> None:
     """No arguments: the last round is the last to run."""
     arguments(__doc__, "stages.last").parse_args()
     params, device, last = read_params(), deterministic_device(), list(read_rounds())[-1]
-    by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     images = {split: read_images(PACKED / f"target/{split}.npy") for split in SPLITS}
-    source = read_images(PACKED / "source/train.npy")[: None if by_distance else 0]
+    by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
+    images["source"] = read_images(PACKED / "source/train.npy")[: None if by_distance else 0]
     files, _ = read_cameras(PACKED / "target/train.csv")
-    train, source_features = [], []
+    train, source = [], []
     with folder_beside(RETRIEVAL / "last") as folder:
-        for seed in params.peers.seeds:
-            teacher = inference(read_network(peer_path(MODELS / last, seed), "teacher").to(device))
-            features = {
-                split: extract(teacher, packed, device, f"{last}: peer {seed} on the {split}")
-                for split, packed in images.items()
-            }
-            write_features(folder, seed, features)
+        for seed, features in of_teachers(MODELS / last, params.peers.seeds, images, device):
+            source.append(features.pop("source"))
             train.append(features["train"])
-            source_features.append(extract(teacher, source, device, f"{last}: peer {seed} on the source"))
+            write_features(folder, seed, features)
         found = cluster(
             mean_features(train),
-            mean_features(source_features),
+            mean_features(source),
             read_handover(MODELS / last).eps,
             numpy_stream(params.peers.seed, "clustering", round_number(last) + 1),
             device,

@@ -21,8 +21,8 @@ from mutual.datasets.packing import pack
 from mutual.datasets.tracked import unseen
 from mutual.images.index import Index, check_counts, check_identities, check_matches, identities, write_index
 from mutual.machine.processes import cpus
+from stages import PACKED
 from stages.door import arguments
-from stages.places import PACKED
 
 
 def main() -> None:

@@ -18,23 +18,19 @@ import torch
 from tqdm import tqdm
 
 from mutual.base.errors import run
-from mutual.base.params import read_params
-from mutual.base.store import ask_room, write_text
-from mutual.clusters.pseudo_labels import PseudoLabels
-from mutual.elsewhere.initial import load_initial_backbone
+from mutual.base.params import FIRST_ROUND, read_params
+from mutual.base.store import ask_room
+from mutual.elsewhere.initial import initial_network
 from mutual.evaluation.accuracy import accuracy_on
-from mutual.images.index import read_images, read_split, relabel
-from mutual.learning.batches import Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
-from mutual.learning.pretraining import Epoch, Plan, pretrain
+from mutual.images.index import read_images, read_split
+from mutual.learning.batches import Cut, Streams
+from mutual.learning.pretraining import Plan, batches_of, pretrain, write_curve
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Peer, adopted, peer_path, write_peer
-from mutual.networks.reid import ReidNetwork
+from stages import CURVES, MODELS, PACKED
 from stages.door import arguments
-from stages.places import CURVES, MODELS, PACKED
-
-CURVE = "epoch,lr,cross_entropy,triplet,source_mAP"
 
 
 def main() -> None:
@@ -42,56 +38,38 @@ def main() -> None:
     parser = arguments(__doc__, "stages.pretrain")
     parser.add_argument("--seed", type=int, required=True)
     seed: int = parser.parse_args().seed
-    params, device = read_params(), deterministic_device()
-    planned = params.pretraining.model_dump() | params.penalties.model_dump()
+    params, device, source = read_params(), deterministic_device(), PACKED / "source"
+    out, curve = peer_path(MODELS / FIRST_ROUND, seed), CURVES / f"peer{seed}.csv"
     form, batches = params.network.model_dump(), params.batches
-    made_by = form | batches.model_dump() | planned | params.start.model_dump()
-    source, target = PACKED / "source", PACKED / "target"
-    images, index = read_split(source, "train")
-    out, curve = peer_path(MODELS / "r00", seed), [CURVE]
     if params.start.pretrained != "none":
         given = peer_path(Path(params.start.pretrained), seed)
         network, peer = adopted(given, form)
         print(f"peer {seed}: {given}")
-        write_text(CURVES / f"peer{seed}.csv", CURVE + "\n")
+        write_curve(curve, [])
         write_peer(out, network, network, peer)
         return
 
-    labels, streams = relabel(index.pid), Streams(seed)
+    images, index = read_split(source, "train")
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
-    labelled = TrainingSet(images, PseudoLabels(labels), index.camid)
-    source_at = labelled_batches(labelled, streams, "source batches", ["source views"], cut)
-    target_at = unlabelled_views(read_images(target / "train.npy"), streams, "target batches", "target views", cut)
-    torch.manual_seed(integer_seed(seed, "pretrain network"))
-    network = ReidNetwork(**form, classes=int(labels.max()) + 1)
-    load_initial_backbone(network, params.network.backbone, params.start.weights)
-    ask_room(
-        out, 4 * sum(tensor.nbytes for tensor in network.state_dict().values())
-    )  # two roles, there and in the cache
+    target = read_images(PACKED / "target/train.npy")
+    source_at, target_at = batches_of(images, index, target, Streams(seed), cut)
+    network = initial_network(form, len(set(index.pid)), params.start.weights, seed)
+    size = sum(tensor.nbytes for tensor in network.state_dict().values())
+    ask_room(out, 4 * size)  # two roles, there and in DVC's cache
     in_parts(network, batches.bn_groups, domains=False)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    epochs = pretrain(
-        network,
-        source_at,
-        target_at,
-        Plan(**{key.removeprefix("pretrain_"): value for key, value in planned.items()}),
-        partial(accuracy_on, source, device),
-        partial(integer_seed, seed, "pretrain dropout", 0),
-    )
-    best = network
-    total = params.pretraining.pretrain_epochs
-    for epoch, best in (bar := tqdm(epochs, desc=f"pre-training peer {seed}", total=total, unit="epoch")):  # noqa: B007
-        curve.append(line(epoch))
+    planned = params.pretraining.model_dump() | params.penalties.model_dump()
+    plan = Plan(**{key.removeprefix("pretrain_"): value for key, value in planned.items()})
+    tested, dropout = partial(accuracy_on, source, device), partial(integer_seed, seed, "pretrain dropout", 0)
+    best, history = network, []
+    epochs = pretrain(network, source_at, target_at, plan, tested, dropout)
+    for epoch, best in (bar := tqdm(epochs, desc=f"pre-training peer {seed}", total=plan.epochs, unit="epoch")):  # noqa: B007
+        history.append(epoch)
         bar.set_postfix(ce=f"{epoch.cross_entropy:.3f}", triplet=f"{epoch.triplet:.3f}")
-    write_text(CURVES / f"peer{seed}.csv", "\n".join(curve) + "\n")
-    _, height, width, _ = images.shape
+    write_curve(curve, history)
+    made_by = form | batches.model_dump() | planned | params.start.model_dump()
+    height, width = images.shape[1:3]
     write_peer(out, best, best, Peer(form, best.classifier.out_features, height, width, params={"pretrain": made_by}))
-
-
-def line(epoch: Epoch) -> str:
-    """One epoch as CSV."""
-    tested = "" if epoch.accuracy is None else f"{epoch.accuracy:.6f}"
-    return f"{epoch.number},{epoch.lr:.6g},{epoch.cross_entropy:.6f},{epoch.triplet:.6f},{tested}"
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """All rounds -> what they came to, the table of results, and the tables behind the plots.
 
-Reads rounds.yaml, of params.yaml the names of the data sets, and, of the rounds that are listed, metrics/rounds/ and
-metrics/losses/. Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and losses.csv, and
-metrics/curves/, a loss a file. Example: python -m stages.report
+Reads rounds.yaml, of params.yaml the names of the data sets and the seeds, and, of the rounds that are listed,
+metrics/rounds/ and metrics/losses/. Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and
+losses.csv, and metrics/curves/, a loss a file. Example: python -m stages.report
 """
 
 if not __package__:
@@ -16,8 +16,8 @@ from mutual.base.store import folder_beside, write_json, write_text
 from mutual.experiments.curves import joined_losses, label_table, loss_curves, round_table
 from mutual.experiments.results import read_result
 from mutual.experiments.summary import results_table, summary
+from stages import LOSSES, RESULTS
 from stages.door import arguments
-from stages.places import LOSSES, RESULTS
 
 METRICS = Path("metrics")
 
@@ -27,7 +27,8 @@ def main() -> None:
     arguments(__doc__, "stages.report").parse_args()
     params, rounds = read_params(), list(read_rounds())
     results = {
-        name: read_result(RESULTS / f"{name}.json", labelled=name != FIRST_ROUND) for name in [FIRST_ROUND, *rounds]
+        name: read_result(RESULTS / f"{name}.json", params.peers.seeds, labelled=name != FIRST_ROUND)
+        for name in [FIRST_ROUND, *rounds]
     }
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
     table = results_table(f"{params.source.name} to {params.target.name}", results)

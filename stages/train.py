@@ -22,8 +22,8 @@ from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.peers import iterations_of, peer_path, write_continued
 from mutual.refineries.contract import find_refinery
+from stages import LOSSES, MODELS, PACKED, ROUNDS
 from stages.door import arguments
-from stages.places import LOSSES, MODELS, PACKED, ROUNDS
 
 CHECKED = 20  # iterations between two looks at the losses: a GPU is waited for there
 

@@ -2,7 +2,7 @@
 
 import os
 
-from mutual.machine.threads import settle
+from mutual.base.threads import settle
 
 # the networks here are tiny: unless the caller says otherwise, one thread is as fast
 os.environ.setdefault("OMP_NUM_THREADS", "1")

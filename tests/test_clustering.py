@@ -10,9 +10,9 @@ import pytest
 import torch
 from sklearn.cluster import KMeans
 
+from mutual.base.threads import NUMBERS
 from mutual.clusters.faiss_kmeans import faiss_kmeans
 from mutual.clusters.kmeans import kmeans
-from mutual.machine.threads import NUMBERS
 
 
 def blobs(per_blob: int, centres: np.ndarray, spread: float, seed: int = 0) -> np.ndarray:

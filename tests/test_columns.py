@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mutual.base.columns import integers, numbers, read_columns
+from mutual.base.columns import header_of, integers, numbers, read_columns
 from mutual.base.errors import InputError
 
 HEADER = ["file", "pid", "camid"]
@@ -80,6 +80,19 @@ def test_what_is_below_the_least_is_refused() -> None:
     assert integers(Path("a.csv"), "cluster", ["-1", "5"], least=-1).tolist() == [-1, 5]
     with pytest.raises(InputError, match=r"^a\.csv: cluster of row 2: expected whole numbers from -1, found '-7'$"):
         integers(Path("a.csv"), "cluster", ["-1", "-7"], least=-1)
+
+
+def test_what_is_above_the_most_is_refused() -> None:
+    assert integers(Path("t.csv"), "cluster", ["-1", "4"], least=-1, most=4).tolist() == [-1, 4]
+    with pytest.raises(InputError, match=r"t\.csv: cluster of row 2: expected whole numbers from -1 to 4, found '5'"):
+        integers(Path("t.csv"), "cluster", ["0", "5"], least=-1, most=4)
+
+
+def test_the_header_of_a_table_that_is_not_known_before(tmp_path: Path) -> None:
+    assert header_of(table(tmp_path, b'a,"b,c"\r\n1,2\r\n')) == ["a", "b,c"]
+    assert header_of(table(tmp_path, b"")) == []
+    with pytest.raises(InputError, match=r"table\.csv: line 1: expected a header"):
+        header_of(table(tmp_path, b'a,"b'))
 
 
 def test_numbers_and_empty_fields() -> None:

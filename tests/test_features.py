@@ -10,10 +10,12 @@ import torch
 from mutual.base.errors import InputError
 from mutual.base.store import write_array
 from mutual.evaluation import features
-from mutual.evaluation.accuracy import accuracy_on, mean_features
+from mutual.evaluation.accuracy import accuracy_on
+from mutual.evaluation.features import mean_features
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.images.index import Index, write_index
 from mutual.images.views import normalise
+from mutual.networks.peers import Peer, peer_path, write_peer
 from mutual.networks.reid import ReidNetwork, inference
 
 
@@ -39,6 +41,32 @@ def test_features_that_are_not_finite_are_refused_by_what_was_done() -> None:
     images = np.zeros((2, 32, 16, 3), np.uint8)
     with pytest.raises(InputError, match="r01: features of peer 2: the features are not finite"):
         features.extract(network, images, torch.device("cpu"), "r01: features of peer 2")
+
+
+def test_features_of_a_network_that_sees_nothing_are_refused() -> None:
+    network = inference(ReidNetwork("resnet18", 2))
+    images = np.random.default_rng(3).integers(0, 256, (3, 32, 16, 3), np.uint8)
+    assert features.extract(network, images[:0], torch.device("cpu"), "none").shape == (0, 512)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    with pytest.raises(InputError, match="r01: peer 2 on the query: 3 of 3 features are 0"):
+        features.extract(network, images, torch.device("cpu"), "r01: peer 2 on the query")
+
+
+def test_teachers_are_read_one_by_one_and_see_every_set(tmp_path: Path) -> None:
+    sets = {
+        name: np.random.default_rng(4).integers(0, 256, (n, 32, 16, 3), np.uint8) for name, n in (("a", 2), ("b", 3))
+    }
+    students, teachers = [ReidNetwork("resnet18", 2) for _ in "12"], [ReidNetwork("resnet18", 2) for _ in "12"]
+    for seed, student, teacher in zip((7, 3), students, teachers, strict=True):
+        write_peer(peer_path(tmp_path / "r01", seed), student, teacher, Peer(student.form, 2, 32, 16))
+    found = list(features.of_teachers(tmp_path / "r01", [7, 3], sets, torch.device("cpu")))
+    assert [seed for seed, _ in found] == [7, 3]
+    for (_, of_peer), teacher in zip(found, teachers, strict=True):
+        assert list(of_peer) == ["a", "b"]
+        for name, images in sets.items():
+            expected = features.extract(inference(teacher), images, torch.device("cpu"), "")
+            np.testing.assert_array_equal(of_peer[name], expected)
 
 
 def test_peers_features_are_averaged() -> None:

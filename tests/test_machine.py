@@ -13,8 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mutual.base import threads
 from mutual.base.errors import InputError
-from mutual.machine import processes, threads
+from mutual.machine import processes
 from mutual.machine.device import wide_enough_for_bfloat16
 from mutual.machine.processes import cpus, in_order
 from mutual.networks.reid import ReidNetwork
@@ -41,7 +42,7 @@ from mutual.clusters.pairs import pairs_within
 from mutual.evaluation.ranking import rank_distances
 from mutual.images.views import training_views
 from mutual.machine.device import deterministic_device
-from mutual.machine.threads import threads
+from mutual.base.threads import threads
 try:
     import faiss
 except ImportError:

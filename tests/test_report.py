@@ -199,6 +199,7 @@ def test_every_term_that_a_refinery_has_is_a_curve(tmp_path: Path) -> None:
     [
         *(b"", b'iteration,total\n"1,2\n', b"\xff\xfe,1\n", b"a,b\n1,2\n", b"iteration,total,total\n1,2,2\n"),
         *(b"iteration,total\n1,x\n", b"iteration,total\n1,nan\n", b"iteration,total\n0,1.0\n", b"iteration,total\n1\n"),
+        *(b"iteration,total\n2,1.0\n1,2.0\n", b"iteration,total\n1,1.0\n3,2.0\n", b"iteration,total\n1,\n"),
     ],
 )
 def test_damaged_losses_are_named(tmp_path: Path, content: bytes) -> None:
@@ -216,6 +217,7 @@ def test_missing_losses_are_named(tmp_path: Path) -> None:
     ("place", "value", "named"),
     [
         (("peers",), {}, "peers"),
+        (("peers",), {"1": accuracy(0.5)}, "peers"),
         (("peers", "1", "mAP"), "0.5", "peers.1.mAP"),
         (("peers", "1", "rank5"), 1.5, "peers.1.rank5"),
         (("peers", "1"), {"mAP": 0.5}, "peers.1.rank1"),
@@ -227,17 +229,17 @@ def test_missing_losses_are_named(tmp_path: Path) -> None:
 def test_a_damaged_result_is_named(tmp_path: Path, place: tuple[str, ...], value: Any, named: str) -> None:
     content = three_rounds()["r01"]
     write_json(tmp_path / "r01.json", content)
-    assert read_result(tmp_path / "r01.json", labelled=True) == content
+    assert read_result(tmp_path / "r01.json", [1, 2], labelled=True) == content
     content["pseudo_labels"]["nmi"] = 1.0000000000000002  # as scikit-learn has it where both agree
     write_json(tmp_path / "r01.json", content)
-    assert read_result(tmp_path / "r01.json", labelled=True) == content
+    assert read_result(tmp_path / "r01.json", [1, 2], labelled=True) == content
     part = content
     for key in place[:-1]:
         part = part[key]
     part[place[-1]] = value
     write_json(tmp_path / "r01.json", content)
     with pytest.raises(InputError, match=rf"r01\.json: {named}: [^\n]*$"):
-        read_result(tmp_path / "r01.json", labelled=True)
+        read_result(tmp_path / "r01.json", [1, 2], labelled=True)
 
 
 def test_figures_of_a_result_are_not_changed() -> None:

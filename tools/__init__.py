@@ -1,6 +1,6 @@
 """Run by hand, beside the pipeline: each module is one command, ``python -m tools.<name>``."""
 
 from mutual.base.errors import run
-from mutual.machine.threads import settle
+from mutual.base.threads import settle
 
 run(settle)  # here, since a library reads how many threads it may use when it loads

@@ -38,11 +38,24 @@ def read_columns(path: Path, header: Sequence[str], wanted: Sequence[str] | None
     return columns
 
 
-def integers(path: Path, name: str, texts: Sequence[str], *, least: int = INT64.min) -> np.ndarray:
-    """A column of whole numbers, not below ``least``: (N,) int64. ``name`` is the column's, for :class:`InputError`."""
-    expected = "whole numbers" if least == INT64.min else f"whole numbers from {least}"
+def header_of(path: Path) -> list[str]:
+    """The first line of a table, for a header that is not known before; nothing of an empty file."""
+    with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
+        try:
+            return next(csv.reader(file, strict=True), [])
+        except csv.Error as error:
+            raise InputError(f"{path}: line 1: expected a header: {error}") from None
+
+
+def integers(
+    path: Path, name: str, texts: Sequence[str], *, least: int = INT64.min, most: int = INT64.max
+) -> np.ndarray:
+    """A column of whole numbers from ``least`` to ``most``: (N,) int64. ``name`` is the column's, for the error."""
+    expected = "whole numbers"
+    expected += f" from {least}" if least > INT64.min else ""
+    expected += f" to {most}" if most < INT64.max else ""
     for row, text in enumerate(texts, start=1):
-        if not (re.fullmatch(r"-?[0-9]{1,19}", text) and least <= int(text) <= INT64.max):
+        if not (re.fullmatch(r"-?[0-9]{1,19}", text) and least <= int(text) <= most):
             raise InputError(f"{path}: {name} of row {row}: expected {expected}, found {shown(text)}")
     return np.array([int(text) for text in texts], np.int64)
 

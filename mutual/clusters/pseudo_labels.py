@@ -1,6 +1,7 @@
 """The pseudo labels of a round: a cluster for each target training image, and more where a method gives it."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import NotRequired
 import numpy as np
 from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
-from mutual.base.errors import InputError
-from mutual.base.store import existing, read_json, written_beside
+from mutual.base.columns import header_of, integers, numbers, read_columns
+from mutual.base.errors import InputError, shown
+from mutual.base.store import read_json, written_beside
 
 COLUMNS = ["file", "cluster"]
 MORE = ["weight", "kept", "soft"]  # optional, in this order
 ROUNDING = 1e-4  # a soft label's sum may be off by this
+PART = re.compile(r"([0-9]{1,9}):([0-9]{1,9}(?:\.[0-9]{1,30})?(?:[eE][-+]?[0-9]{1,2})?)")  # of a soft label
 
 
 @dataclass(frozen=True)
@@ -65,57 +68,47 @@ def read_pseudo_labels(path: Path, files: Sequence[str]) -> PseudoLabels:
 
     Raises :class:`InputError` for another table, and for values that are out of range.
     """
-    wanted = f"{path}: expected {','.join(COLUMNS)} of the {len(files)} target training images, in order"
-    try:
-        with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
-            header, *rows = csv.reader(file)
-        table = dict(zip(header, zip(*rows, strict=True), strict=True))
-    except (ValueError, csv.Error):
-        raise InputError(wanted) from None
-    if header != [*COLUMNS, *(c for c in MORE if c in table)]:
-        raise InputError(f"{wanted}, then perhaps {','.join(MORE)}")
-    if list(table["file"]) != list(files):
-        raise InputError(wanted)
-    try:
-        classes = np.array([int(value) for value in table["cluster"]], np.int64)
-        if classes.min() < -1 or classes.max() >= len(files):
-            raise ValueError
-        labels = PseudoLabels(classes, _weights(table), _kept(table))
-        return replace(labels, soft=_soft(table, int(classes.max()) + 1, labels.trained))
-    except (ValueError, OverflowError, IndexError):
-        ranges = f"cluster -1 .. {len(files) - 1}, weight at least 0, kept 0 or 1, soft class:share with a sum of 1"
-        raise InputError(f"{path}: expected {ranges}") from None
+    header = header_of(path)
+    if header != [*COLUMNS, *(name for name in MORE if name in header)]:
+        raise InputError(f"{path}: expected the header {','.join(COLUMNS)}, then perhaps {','.join(MORE)}")
+    table = dict(zip(header, read_columns(path, header), strict=True))
+    if table["file"] != list(files):
+        raise InputError(f"{path}: expected the {len(files)} target training images, in order")
+    classes = integers(path, "cluster", table["cluster"], least=-1, most=len(files) - 1)
+    labels = PseudoLabels(
+        classes,
+        _weights(path, table["weight"]) if "weight" in table else None,
+        integers(path, "kept", table["kept"], least=0, most=1).astype(bool) if "kept" in table else None,
+    )
+    if "soft" not in table:
+        return labels
+    return replace(labels, soft=_soft(path, table["soft"], int(classes.max()) + 1, labels.trained))
 
 
-def _weights(table: dict[str, tuple[str, ...]]) -> np.ndarray | None:
-    if "weight" not in table:
-        return None
-    weights = np.array([float(value) for value in table["weight"]])
-    if not ((weights >= 0) & (weights <= np.finfo(np.float32).max)).all():
-        raise ValueError
+def _weights(path: Path, texts: Sequence[str]) -> np.ndarray:
+    weights = numbers(path, "weight", texts)
+    wrong = ~((weights >= 0) & (weights <= np.finfo(np.float32).max))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(f"{path}: weight of row {row + 1}: expected a number from 0, found {shown(texts[row])}")
     return weights.astype(np.float32)
 
 
-def _kept(table: dict[str, tuple[str, ...]]) -> np.ndarray | None:
-    if "kept" not in table:
-        return None
-    return np.array([("0", "1").index(value) for value in table["kept"]], bool)
-
-
-def _soft(table: dict[str, tuple[str, ...]], classes: int, trained: np.ndarray) -> np.ndarray | None:
+def _soft(path: Path, texts: Sequence[str], classes: int, trained: np.ndarray) -> np.ndarray:
     """Images that are not trained on may have none."""
-    if "soft" not in table:
-        return None
-    soft = np.zeros((len(table["soft"]), classes), np.float32)
-    for row, text in zip(soft, table["soft"], strict=True):
+    soft = np.zeros((len(texts), classes), np.float32)
+    for row, text in enumerate(texts):
         for part in text.split():
-            place, share = part.split(":")
-            if not (0 <= int(place) < classes and 0 <= float(share) <= 1 + ROUNDING) or row[int(place)]:
-                raise ValueError
-            row[int(place)] = float(share)
+            told = PART.fullmatch(part)
+            if not told or int(told[1]) >= classes or float(told[2]) > 1 + ROUNDING or soft[row, int(told[1])]:
+                expected = f"class:share once for each of the classes below {classes}"
+                raise InputError(f"{path}: soft of row {row + 1}: expected {expected}, found {shown(text)}")
+            soft[row, int(told[1])] = float(told[2])
     sums = soft.sum(1, dtype=np.float64)
-    if not np.isclose(sums[trained | (sums > 0)], 1, atol=ROUNDING).all():
-        raise ValueError
+    wrong = (trained | (sums > 0)) & ~np.isclose(sums, 1, rtol=0, atol=ROUNDING)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise InputError(f"{path}: soft of row {row + 1}: expected shares with a sum of 1, found {shown(texts[row])}")
     return soft
 
 

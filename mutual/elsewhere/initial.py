@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from mutual.base.params import Backbone
 from mutual.elsewhere.foreign import read_tensors
 from mutual.elsewhere.inside import Inside, find, left_out, prefixes, taken_from
 from mutual.elsewhere.official import numbered
+from mutual.machine.streams import integer_seed
 from mutual.networks.backbones import backbone as backbone_named
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import load_state
@@ -21,6 +22,14 @@ HEADS = {
     *("bottleneck", "bn_neck", "bnneck", "classifier", "embedding", "fc", "feat", "feat_bn", "head", "heads"),
     *("last_linear", "logits", "neck", "predictor", "projection_head", "projector"),
 }
+
+
+def initial_network(form: Mapping[str, Any], classes: int, weights: str, seed: int) -> ReidNetwork:
+    """The network that pre-training starts from: random, drawn by ``seed``, with the backbone of ``weights``."""
+    torch.manual_seed(integer_seed(seed, "pretrain network"))
+    network = ReidNetwork(**form, classes=classes)
+    load_initial_backbone(network, form["backbone"], weights)
+    return network
 
 
 def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> None:

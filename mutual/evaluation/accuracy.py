@@ -3,7 +3,6 @@
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from mutual.evaluation.features import extract
@@ -24,8 +23,3 @@ def accuracy_on(packed: Path, device: torch.device, network: ReidNetwork) -> flo
     (query, q), (gallery, g) = [(extract(frozen, images, device, "source test"), index) for images, index in sets]
     ranking, _ = rank_blocks(euclidean(query, gallery, device), q.pid, g.pid, q.camid, g.camid)
     return ranking.mean_average_precision
-
-
-def mean_features(peers: list[np.ndarray]) -> np.ndarray:
-    """(N, D) float32 mean of the peers' features, as they are clustered."""
-    return np.asarray(np.mean(peers, axis=0, dtype=np.float32))

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from mutual.base.columns import integers, numbers, read_columns
+from mutual.base.columns import header_of, integers, numbers, read_columns
 from mutual.base.errors import InputError
 from mutual.base.params import FIRST_ROUND, round_number
-from mutual.base.store import read_text
 from mutual.experiments.summary import ACCURACY, Result, label_figures, mean_of_peers
 
 ITERATION = "iteration"
@@ -48,13 +48,16 @@ def joined_losses(files: Sequence[Path]) -> pd.DataFrame:
 
 
 def read_losses(file: Path) -> pd.DataFrame:
-    """The losses of one round: ``iteration`` int64, ``total`` and the refinery's terms float64."""
-    header = read_text(file).partition("\n")[0].rstrip("\r").split(",")
+    """The losses of one round, every iteration: ``iteration`` int64, ``total`` and the refinery's terms float64."""
+    header = header_of(file)
     if header[:2] != [ITERATION, "total"] or len(set(header)) < len(header):
         raise InputError(f"{file}: expected a table of losses, with the header {ITERATION},total and the terms")
     first, *others = read_columns(file, header)
     terms = {name: numbers(file, name, texts) for name, texts in zip(header[1:], others, strict=True)}
-    return pd.DataFrame({ITERATION: integers(file, ITERATION, first, least=1), **terms})
+    iterations = integers(file, ITERATION, first, least=1)
+    if (np.diff(iterations) != 1).any() or np.isnan(terms["total"]).any():
+        raise InputError(f"{file}: expected one iteration after the other, and a total of each")
+    return pd.DataFrame({ITERATION: iterations, **terms})
 
 
 def loss_curves(losses: pd.DataFrame) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """What a round's test wrote, read with every figure in its range."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
-from mutual.base.errors import InputError
+from mutual.base.errors import InputError, shown
 from mutual.base.store import read_json
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -51,9 +52,15 @@ class RoundResult(TypedDict):
     computed: Computed
 
 
-def read_result(path: Path, labelled: bool) -> dict[str, Any]:
-    """A round's figures; ``labelled``: with those of pseudo labels. Raises :class:`InputError` for anything else."""
+def read_result(path: Path, seeds: Sequence[int], labelled: bool) -> dict[str, Any]:
+    """A round's figures of the peers of these seeds; ``labelled``: with those of pseudo labels.
+
+    Raises :class:`InputError` for anything else.
+    """
     result: dict[str, Any] = read_json(path, RoundResult)
+    if set(result["peers"]) != set(map(str, seeds)):
+        expected, found = ", ".join(map(str, seeds)), ", ".join(result["peers"])
+        raise InputError(f"{path}: peers: expected {expected} as in params.yaml, found {shown(found)}")
     missing = set(Labels.__annotations__) - set(result["pseudo_labels"])
     if labelled and missing:
         raise InputError(f"{path}: pseudo_labels: expected {', '.join(sorted(missing))} too")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor
 from torch.optim import Adam
 
 from mutual.base.errors import InputError
-from mutual.learning.batches import Batch
+from mutual.base.store import write_text
+from mutual.clusters.pseudo_labels import PseudoLabels
+from mutual.images.index import Index, relabel
+from mutual.learning.batches import Batch, Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
 from mutual.learning.schedule import warmup_multistep
 from mutual.networks.reid import ReidNetwork
 from mutual.refineries.losses import hard_losses
@@ -39,6 +43,17 @@ class Epoch:
     cross_entropy: float
     triplet: float
     accuracy: float | None
+
+
+def batches_of(
+    images: np.ndarray, index: Index, target: np.ndarray, streams: Streams, cut: Cut
+) -> tuple[Callable[[int], Batch], Callable[[int], Tensor]]:
+    """The functions iteration -> batch of the source's (N, H, W, 3) uint8 images, and -> views of the target's."""
+    labelled = TrainingSet(images, PseudoLabels(relabel(index.pid)), index.camid)
+    return (
+        labelled_batches(labelled, streams, "source batches", ["source views"], cut),
+        unlabelled_views(target, streams, "target batches", "target views", cut),
+    )
 
 
 def pretrain(
@@ -90,3 +105,12 @@ def train_step(network: ReidNetwork, optimizer: Adam, batch: Batch, target: Tens
     (ce + triplet).backward()
     optimizer.step()
     return torch.stack([ce.detach(), triplet.detach()])
+
+
+def write_curve(path: Path, epochs: Sequence[Epoch]) -> None:
+    """The epochs as CSV, a line each; the accuracy is empty where it was not tested."""
+    lines = ["epoch,lr,cross_entropy,triplet,source_mAP"]
+    for epoch in epochs:
+        tested = "" if epoch.accuracy is None else f"{epoch.accuracy:.6f}"
+        lines.append(f"{epoch.number},{epoch.lr:.6g},{epoch.cross_entropy:.6f},{epoch.triplet:.6f},{tested}")
+    write_text(path, "\n".join(lines) + "\n")

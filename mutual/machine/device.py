@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mutual.machine.threads import threads
+from mutual.base.threads import threads
 
 CPU = torch.device("cpu")
 COLUMNS_FOR_BFLOAT16 = 32

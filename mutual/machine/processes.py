@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Event
 from typing import TypeVar
 
 from mutual.base.errors import InputError
-from mutual.machine.threads import one_thread_each, threads
+from mutual.base.threads import one_thread_each, threads
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
