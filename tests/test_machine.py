@@ -22,11 +22,12 @@ from mutual.networks.reid import ReidNetwork
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = threads.NUMBERS
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def python(program: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
     """Run the program in a process of its own; None takes a variable away."""
-    wanted = {**os.environ, **dict.fromkeys((*NUMBERS, "OMP_WAIT_POLICY")), "PYTHONPATH": str(ROOT), **environment}
+    wanted = {**os.environ, **dict.fromkeys((*NUMBERS, *WAITING)), "PYTHONPATH": str(ROOT), **environment}
     env = {name: value for name, value in wanted.items() if value is not None}
     return subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
 
@@ -66,7 +67,7 @@ count("pairs")
 products = torch.randn(300, 300, requires_grad=True)
 (products @ products).sum().backward()
 count("products")
-print(json.dumps([threads(), counts, os.environ["OMP_WAIT_POLICY"]]))
+print(json.dumps([threads(), counts, os.environ["OMP_WAIT_POLICY"], os.environ["GOMP_SPINCOUNT"]]))
 """
 
 
@@ -75,11 +76,11 @@ def test_every_library_has_the_one_number_of_threads_whatever_has_run(wanted: st
     done = python(COUNTS, OMP_NUM_THREADS=wanted)
     assert done.returncode == 0, done.stderr
     line, result = done.stdout.splitlines()
-    number, counts, policy = json.loads(result)
+    number, counts, *waiting = json.loads(result)
     assert number == (threads.processors() if wanted is None else int(wanted))
     assert len(counts) == 7
     assert {count for each in counts.values() for count in each} == {number}
-    assert policy == "passive"
+    assert waiting == ["passive", "30000"]
     assert line.endswith(f", {number} thread(s)")
 
 
@@ -90,9 +91,16 @@ def test_a_librarys_own_variable_does_not_divide_them(variable: str) -> None:
 
 
 def test_the_users_own_policy_of_waiting_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in WAITING:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     threads.settle()
     assert os.environ["OMP_WAIT_POLICY"] == "active"
+    assert "GOMP_SPINCOUNT" not in os.environ
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
+    threads.settle()
+    assert [os.environ[name] for name in WAITING] == ["passive", "7"]
 
 
 @pytest.mark.parametrize(("given", "number"), [("1", 1), (" 7 ", 7), ("4,2", 4), ("1024", 1024)])
@@ -172,7 +180,7 @@ def test_compiled_code_is_kept_where_there_is_a_place(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(os, "access", lambda path, mode: home if tmp_path in (path, *path.parents) else code)
-    for name in (*NUMBERS, "OMP_WAIT_POLICY"):
+    for name in (*NUMBERS, *WAITING):
         monkeypatch.setenv(name, os.environ.get(name, "1"))  # put back afterwards
     threads.settle()
     if code or home:
