@@ -1,7 +1,8 @@
 """Check params.yaml and rounds.yaml whole, before any other stage runs and any experiment is recorded.
 
-Reads params.yaml, rounds.yaml, the names of the files in mutual/refineries and in the data sets. Writes
-data/checked.txt, which is always the same: what follows runs again where its own parameters change, not for this stage.
+Reads params.yaml, rounds.yaml, the names of the files in mutual/refineries and in the data sets, and looks whether the
+files that parameters name are there. Writes data/checked.txt, which is always the same: what follows runs again where
+its own parameters change, not for this stage.
 Peers and results of seeds and rounds that are listed no more are removed: they lie in folders that other stages read,
 and are in DVC's cache. Example: python -m stages.check
 """
@@ -15,11 +16,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mutual.base.errors import InputError, run
-from mutual.base.params import FIRST_ROUND, is_round, read_params, read_rounds
+from mutual.base.params import FIRST_ROUND, DataSet, Start, is_round, read_params, read_rounds
 from mutual.base.store import write_text
 from mutual.datasets.layouts import image_folders
-from mutual.datasets.tracked import unseen
-from stages import LOSSES, MODELS, RESULTS
+from mutual.datasets.tracked import absent, unseen
+from stages import DEMO, LOSSES, MODELS, RESULTS
 from stages.door import arguments
 
 CHECKED = Path("data/checked.txt")
@@ -31,9 +32,8 @@ def main() -> None:
     arguments(__doc__, "stages.check").parse_args()
     params, rounds = read_params(), list(read_rounds())
     check_refinery(params.adaptation.refinery)
-    for name, data_set in (("source", params.source), ("target", params.target)):
-        for fault in unseen(Path(data_set.root), image_folders(data_set.layout), f"{name}_root"):
-            raise InputError(fault)  # of what DVC cannot hash it says little itself
+    for fault in unusable(params.source, params.target, params.start):
+        raise InputError(fault)  # of what DVC cannot hash it says little itself
     for path in left_over(params.peers.seeds, [FIRST_ROUND, *rounds]):
         print(f"{path}: of a seed or round that is listed no more: removed from the workspace")
         if path.is_dir():
@@ -41,6 +41,17 @@ def main() -> None:
         else:
             path.unlink()
     write_text(CHECKED, "params.yaml and rounds.yaml can be run\n")
+
+
+def unusable(source: DataSet, target: DataSet, start: Start) -> Iterator[str]:
+    """What other stages depend on that is not there, or that DVC could not watch, a line each."""
+    for key, data_set in (("source_root", source), ("target_root", target)):
+        root = Path(data_set.root)
+        yield from unseen(root, image_folders(data_set.layout), key)
+        if not root.is_relative_to(DEMO):  # which is drawn later
+            yield from absent(root, key)
+    yield from absent(Path(start.weights), "weights")
+    yield from absent(Path(start.pretrained), "pretrained")
 
 
 def check_refinery(name: str) -> None:

@@ -16,9 +16,9 @@ from mutual.base.errors import run
 from mutual.base.params import read_params
 from mutual.base.store import folder_beside, written_beside
 from mutual.machine.processes import cpus
+from stages import DEMO
 from stages.door import arguments
 
-DEMO = Path("data/demo")
 SOURCE = "DukeMTMC-reID"
 TARGET = "Market-1501-v15.09.15"
 SHEET = Path("docs/demo.png")

@@ -17,6 +17,8 @@ TOP = Path(__file__).parent.parent
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
     (tmp_path / "rounds.yaml").write_text("rounds:\n  r01: r00\n  r02: r01\n")
+    for keyword in ("none", "imagenet"):
+        (tmp_path / keyword).touch()
     (tmp_path / "mutual/refineries").mkdir(parents=True)
     for file in (TOP / "mutual/refineries").glob("*.py"):
         (tmp_path / "mutual/refineries" / file.name).write_bytes(file.read_bytes())
@@ -54,6 +56,30 @@ def test_what_no_stage_reads_is_refused_too(project: Path, old: str, new: str, m
     with pytest.raises(InputError, match=rf"^{message}[^\n]*$"):
         check.main()
     assert not check.CHECKED.exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "key"),
+    [
+        ("\nsource_root: data/demo/DukeMTMC-reID", "source_root"),
+        ("\ntarget_root: data/demo/Market-1501-v15.09.15", "target_root"),
+        ("\nweights: none", "weights"),
+        ("\npretrained: none", "pretrained"),
+    ],
+)
+def test_what_is_named_and_not_there_is_refused_unless_dvc_can_get_it(project: Path, old: str, key: str) -> None:
+    change(old, f"\n{key}: data/raw/mine")
+    with pytest.raises(InputError, match=rf"^{key}: data/raw/mine: not found$"):
+        check.main()
+    (project / "data").mkdir()
+    (project / "data/raw.dvc").touch()  # as "dvc add data/raw" writes
+    check.main()
+    (project / "data/raw.dvc").rename(project / "data/raw")
+    with pytest.raises(InputError, match=rf"^{key}: data/raw/mine: not found$"):
+        check.main()
+    (project / "data/raw").unlink()
+    (project / "data/raw/mine").mkdir(parents=True)
+    check.main()
 
 
 def test_rounds_are_checked_too(project: Path) -> None:

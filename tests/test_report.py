@@ -120,6 +120,16 @@ def test_table_of_the_worked_example() -> None:
     assert cells(table, "best on test (round 1, peer 2)")[1:5] == ["50.0", "60.0", "70.0", "80.0"]
 
 
+def test_the_table_rounds_what_the_summary_has_rounded() -> None:
+    """Half a tenth of a percent: whoever prints summary.json with one decimal gets the table's figure."""
+    results = three_rounds()
+    for peer in ("1", "2"):
+        results["r03"]["peers"][peer]["mAP"] = 0.44849999
+    found = summary.summary(results)["last_mAP"]
+    assert found == 0.4485
+    assert cells(summary.results_table("a to b", results), "**last (round 3)**")[1] == f"**{100 * found:.1f}**"
+
+
 def test_reranked_figures_are_the_last_rounds_and_stand_apart() -> None:
     results = three_rounds()
     for value, name in ((0.9, "r02"), (0.5, "r03")):

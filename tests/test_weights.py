@@ -522,6 +522,13 @@ class Hostile:
         return self.call
 
 
+@pytest.mark.parametrize("content", [b"hello", b"q\x00.", b"\xff" * 9, b"0", b"h\x07.", b"X\x01\x00\x00\x00\xea."])
+def test_bytes_that_no_pickle_has_are_said_to_be_that(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(content)
+    assert assert_refused_and_unchanged(path).endswith("without code: not written by torch")
+
+
 def test_hostile_companions_are_refused_with_a_way_out(tmp_path: Path) -> None:
     marker, path = tmp_path / "trapped", tmp_path / "weights.pth"
     command = f"__import__('os').mkdir({str(marker)!r})"

@@ -56,7 +56,7 @@ def main() -> None:
     else:
         for name in args.rows:
             if name not in rows:
-                raise InputError(f"{name}: not a row, expected {', '.join(rows)}")
+                raise InputError(f"{name}: not a row: expected one of python -m tools.bench --list")
         table = measure(args.rows or list(rows))
         if not args.rows:
             write_text(TABLE, table)

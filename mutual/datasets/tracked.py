@@ -36,6 +36,16 @@ def unseen(root: Path, folders: Collection[str], key: str) -> Iterator[str]:
                 yield f"{shown(path)}: a linked folder, behind which DVC sees no change: {way_out}"
 
 
+def absent(path: Path, key: str) -> Iterator[str]:
+    """Yield a line where nothing lies at the path of the parameter ``key`` and DVC does not know where to get it.
+
+    DVC itself ends with the system's words only. What it tracks, alone or in a folder, may be out of the workspace.
+    """
+    tracked = any(folder.with_name(f"{folder.name}.dvc").exists() for folder in [path, *path.parents] if folder.name)
+    if not path.exists() and not tracked:
+        yield f"{key}: {shown(path)}: not found"
+
+
 def _is_utf8(name: str) -> bool:
     try:
         name.encode("utf-8")

@@ -137,6 +137,8 @@ def _read_pickle(path: Path) -> object:
 
 def _unread(error: Exception) -> str:
     """Why torch did not read a file, in a line."""
+    if isinstance(error, (LookupError, UnicodeError)):  # bytes read as if they were a pickle
+        return "not written by torch"
     if not isinstance(error, UnpicklingError):
         return _first_line(error)
     # torch's own text is paragraphs and advises to read the file all the same

@@ -20,6 +20,8 @@ SINGLETONS = {"nmi_singletons": "NMI, outliers alone", "ari_singletons": "ARI, o
 
 Result = Mapping[str, Any]  # see mutual.experiments.results
 
+DECIMALS = 6  # of a share in summary.json
+
 
 def mean_of_peers(result: Result, keys: Sequence[str] = ACCURACY) -> dict[str, float]:
     """The figures of one round that its peers have, each the mean over the peers, 0 .. 1."""
@@ -54,11 +56,11 @@ def summary(results: Mapping[str, Result]) -> dict[str, float]:
         ("direct", mean_of_peers(results[FIRST_ROUND])),
         ("best_on_test", best),
     ):
-        figures |= {f"{prefix}_{key}": round(accuracy[key], 6) for key in ACCURACY}
+        figures |= {f"{prefix}_{key}": round(accuracy[key], DECIMALS) for key in ACCURACY}
     figures |= {"last_round": round_number(last), "best_on_test_round": round_number(name)}
     shown = {key: results[last]["pseudo_labels"][key] for key in label_figures([results[last]])}
     others = mean_of_peers(results[last], RERANKED) | shown
-    return figures | {f"last_{key}": round(value, 6) for key, value in others.items()}
+    return figures | {f"last_{key}": round(value, DECIMALS) for key, value in others.items()}
 
 
 def results_table(task: str, results: Mapping[str, Result]) -> str:
@@ -74,7 +76,7 @@ def results_table(task: str, results: Mapping[str, Result]) -> str:
     title = f"last (round {round_number(last)})"
     rows.append([f"**{title}**", *(f"**{cell}**" for cell in percents(mean_of_peers(results[last]))), *empty])
     if reranked := mean_of_peers(results[last], RERANKED):
-        rows.append([f"{title}, re-ranked", *(f"{100 * value:.1f}" for value in reranked.values()), "", "", *empty])
+        rows.append([f"{title}, re-ranked", *map(percent, reranked.values()), "", "", *empty])
     name, peer, best = best_on_test(results)
     rows.append([f"best on test (round {round_number(name)}, peer {peer})", *percents(best), *empty])
     notes = (
@@ -88,11 +90,16 @@ def results_table(task: str, results: Mapping[str, Result]) -> str:
 
 def percents(figures: Mapping[str, float]) -> list[str]:
     """The accuracies as percentages with one decimal."""
-    return [f"{100 * figures[key]:.1f}" for key in ACCURACY]
+    return [percent(figures[key]) for key in ACCURACY]
+
+
+def percent(share: float) -> str:
+    """With one decimal, of the share as summary.json has it, so that whoever reads that prints the same."""
+    return f"{100 * round(share, DECIMALS):.1f}"
 
 
 def label_cells(labels: Mapping[str, float], keys: Iterable[str]) -> list[str]:
     """Number of clusters and percentages; empty where there are no pseudo labels."""
     if not labels:
         return ["" for _ in keys]
-    return [f"{labels[key]:.0f}" if key == "clusters" else f"{100 * labels[key]:.1f}" for key in keys]
+    return [f"{labels[key]:.0f}" if key == "clusters" else percent(labels[key]) for key in keys]
