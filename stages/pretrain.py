@@ -41,15 +41,15 @@ def main() -> None:
     params, device, source = read_params(), deterministic_device(), PACKED / "source"
     out, curve = peer_path(MODELS / FIRST_ROUND, seed), CURVES / f"peer{seed}.csv"
     form, batches = params.network.model_dump(), params.batches
+    images, index = read_split(source, "train")
     if params.start.pretrained != "none":
         given = peer_path(Path(params.start.pretrained), seed)
-        network, peer = adopted(given, form)
+        network, peer = adopted(given, form, (images.shape[1], images.shape[2]))
         print(f"peer {seed}: {given}")
         write_curve(curve, [])
         write_peer(out, network, network, peer)
         return
 
-    images, index = read_split(source, "train")
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
     target = read_images(PACKED / "target/train.npy")
     source_at, target_at = batches_of(images, index, target, Streams(seed), cut)

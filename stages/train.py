@@ -20,7 +20,7 @@ from mutual.learning.handover import Handover, read_handover, write_handover
 from mutual.learning.material import batches_of, read_material
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
-from mutual.networks.peers import iterations_of, peer_path, write_continued
+from mutual.networks.peers import check_size, iterations_of, peer_path, write_continued
 from mutual.refineries.contract import find_refinery
 from stages import LOSSES, MODELS, PACKED, ROUNDS
 from stages.door import arguments
@@ -42,6 +42,8 @@ def main() -> None:
     refinery.load_state(read_handover(MODELS / args.start).state)
     source = PACKED / "source" if plan.source_weight > 0 else None
     material = read_material(ROUNDS / args.round, PACKED / "target", source)
+    for path in start:
+        check_size(path, material.target.images, "target")
     ask_room(MODELS / args.round, 2 * sum(path.stat().st_size for path in start))  # there, and in DVC's cache
 
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
@@ -61,7 +63,7 @@ def main() -> None:
 
     made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
     for before, path, student, teacher in zip(start, made, students, teachers or students, strict=True):
-        write_continued(before, path, student, teacher, material.size, plan.iterations, made_by)
+        write_continued(before, path, student, teacher, plan.iterations, made_by)
     write_handover(MODELS / args.round, Handover(material.eps, refinery.state()))
     write_losses(LOSSES / f"{args.round}.csv", terms_of(refinery, plan.source_weight), history, done)
 

@@ -26,7 +26,7 @@ def test_the_columns_of_a_table_with_the_line_ends_of_any_system(tmp_path: Path,
 
 
 def test_quoted_fields_and_names_that_are_no_utf8(tmp_path: Path) -> None:
-    path = table(tmp_path, b'file,pid,camid\n"a,""1"".jpg",2,1\n\xff.jpg,3,1')
+    path = table(tmp_path, b'file,pid,camid\n"a,""1"".jpg",2,1\n\xff.jpg,3,1\n')
     assert read_columns(path, HEADER, ["file"]) == [['a,"1".jpg', "\udcff.jpg"]]
 
 
@@ -37,6 +37,11 @@ def test_a_table_without_rows_has_empty_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
+        (
+            b"file,pid,camid\na/1.jpg,2,1\na/2.jpg,2,1",
+            "line 3: expected a line end after the last row: the file is cut",
+        ),
+        (b"file,pid,camid", "line 1: expected a line end after the last row: the file is cut"),
         (b"", "empty, expected the header file,pid,camid"),
         (ROWS, "line 1: expected file,pid,camid, found ['a/1.jpg', '2', '1']"),
         (b"\xef\xbb\xbffile,pid,camid\n" + ROWS, "line 1: expected file,pid,camid"),

@@ -1,5 +1,6 @@
 """Features of a packed image set, and how well they find people again."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 
@@ -67,6 +68,14 @@ def test_teachers_are_read_one_by_one_and_see_every_set(tmp_path: Path) -> None:
         for name, images in sets.items():
             expected = features.extract(inference(teacher), images, torch.device("cpu"), "")
             np.testing.assert_array_equal(of_peer[name], expected)
+
+
+def test_images_of_another_size_than_a_teacher_knows_are_refused(tmp_path: Path) -> None:
+    network = ReidNetwork("resnet18", 2)
+    write_peer(peer_path(tmp_path, 1), network, network, Peer(network.form, 2, 32, 16))
+    expected = f"query: expected 32 x 16 pixels as {peer_path(tmp_path, 1)} has it, found images of 16 x 32"
+    with pytest.raises(InputError, match=re.escape(expected)):
+        next(features.of_teachers(tmp_path, [1], {"query": np.ones((1, 16, 32, 3), np.uint8)}, torch.device("cpu")))
 
 
 def test_peers_features_are_averaged() -> None:

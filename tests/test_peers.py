@@ -284,6 +284,10 @@ CHANGES: dict[str, tuple[Change, str]] = {
         lambda state: state.update({"student.neck.weight": torch.ones(4, dtype=torch.int8)}),
         "neck.weight holds int8, expected float32",
     ),
+    "numbers of half the bits, which other code's files may have": (
+        lambda state: state.update({"student.neck.weight": torch.ones(4, dtype=torch.float16)}),
+        "neck.weight holds float16, expected float32",
+    ),
     "counted in fractions": (
         lambda state: state.update({"student.neck.num_batches_tracked": torch.tensor(3.0)}),
         "neck.num_batches_tracked holds float32, expected int64",
@@ -381,18 +385,16 @@ def test_a_full_disk_ends_a_stage_with_one_line_and_keeps_the_old_peer(tmp_path:
 def test_after_a_round_a_peer_is_what_it_was_and_more(tmp_path: Path) -> None:
     path = tmp_path / "peer1.safetensors"
     write_peer(path, random_tiny(), random_tiny(), replace(TINY, iterations=80))
-    found = continued(path, 500, (256, 128), 40, {"lr": 3.5e-4, "alpha": 0.9})
+    found = continued(path, 500, 40, {"lr": 3.5e-4, "alpha": 0.9})
     assert asdict(found) == asdict(TINY) | {
         "classes": 500,
-        "height": 256,
-        "width": 128,
         "iterations": 120,
         "params": {"pretrain": {"pretrain_lr": 1e-3}, "adaptation": {"lr": 3.5e-4, "alpha": 0.9}},
         "mean": list(MEAN),
         "std": list(STD),
     }
     write_peer(path, random_tiny(), random_tiny(), found)
-    again = continued(path, 500, (256, 128), 40, {"lr": 1e-4})
+    again = continued(path, 500, 40, {"lr": 1e-4})
     assert again.iterations == 160
     assert again.params == {"pretrain": {"pretrain_lr": 1e-3}, "adaptation": {"lr": 1e-4}}  # of its last round
 
@@ -414,10 +416,10 @@ def test_an_adopted_peer_is_the_files_teacher_at_the_start_of_its_way(tmp_path: 
     path, teacher = tmp_path / "theirs.safetensors", random_tiny()
     write_peer(path, random_tiny(), teacher, replace(TINY, iterations=800))
     form = FORM | {"dropout": 0.5, "precision": "bf16"}
-    network, peer = adopted(path, form)
+    network, peer = adopted(path, form, (256, 128))
     assert_same_bits(network, teacher)
     assert network.form == form
-    assert peer == replace(read_peer(path), network=form, iterations=0)
+    assert peer == replace(read_peer(path), network=form, height=256, width=128, iterations=0)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -425,11 +427,11 @@ def test_an_adopted_peer_is_the_files_teacher_at_the_start_of_its_way(tmp_path: 
 def test_an_adopted_peer_must_be_the_network_that_is_described(tmp_path: Path, key: str, other: object) -> None:
     path = tmp_path / "theirs.safetensors"
     write_peer(path, random_tiny(), random_tiny(), TINY)
-    message = refusal(lambda: adopted(path, FORM | {key: other}))
+    message = refusal(lambda: adopted(path, FORM | {key: other}, (64, 32)))
     assert message.startswith(f"pretrained: {path}: another network than params.yaml describes: {key} {other} in ")
     assert message.endswith(f"{FORM[key]} in the file")
 
 
 def test_an_adopted_peer_must_be_there(tmp_path: Path) -> None:
     for path in (tmp_path / "none.safetensors", tmp_path):
-        assert refusal(lambda: adopted(path, FORM)).startswith(f"pretrained: {path}: not found")  # noqa: B023
+        assert refusal(lambda: adopted(path, FORM, (64, 32))).startswith(f"pretrained: {path}: not found")  # noqa: B023

@@ -194,6 +194,7 @@ def test_an_array_of_the_expected_form_is_read(tmp_path: Path, shape: tuple[int 
         (np.zeros(12, np.float32), "expected an array of shape (any, 4), found (12,)"),
         (np.zeros((1, 3, 4), np.float32), "expected an array of shape (any, 4), found (1, 3, 4)"),
         (np.zeros((), np.float32), "expected an array of shape (any, 4), found ()"),
+        (np.ones((3, 4), np.float32, "F"), "expected rows one after the other, found columns (Fortran order)"),
         (np.full((3, 4), np.nan, np.float32), "expected finite values, found NaN or infinity"),
         (np.array([[0, 0, 0, -np.inf]], np.float32), "expected finite values, found NaN or infinity"),
     ],

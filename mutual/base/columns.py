@@ -1,6 +1,7 @@
 """Reads tables of comma-separated values: which columns they have, and what stands in these."""
 
 import csv
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ def read_columns(path: Path, header: Sequence[str], wanted: Sequence[str] | None
     """The wanted columns of a table with this header, all when None, as texts; others are dropped as they are read.
 
     Line ends may be those of any system. A text that is not UTF-8, such as an old file name, keeps its bytes. Raises
-    :class:`InputError` naming the file and the line where a row has other columns.
+    :class:`InputError` naming the file and the line where a row has other columns, or the last one no end.
     """
     places = [list(header).index(name) for name in (header if wanted is None else wanted)]
     columns: list[list[str]] = [[] for _ in places]
@@ -35,6 +36,10 @@ def read_columns(path: Path, header: Sequence[str], wanted: Sequence[str] | None
             raise InputError(f"{path}: line {reader.line_num}: expected {','.join(header)}: {error}") from None
     if reader.line_num == 0:
         raise InputError(f"{path}: empty, expected the header {','.join(header)}")
+    with open(path, "rb") as file:
+        file.seek(-1, os.SEEK_END)
+        if file.read() not in b"\n\r":
+            raise InputError(f"{path}: line {reader.line_num}: expected a line end after the last row: the file is cut")
     return columns
 
 

@@ -190,6 +190,8 @@ def read_array(
     ):
         lengths = ", ".join("any" if length is None else str(length) for length in shape)
         raise InputError(f"{path}: expected an array of shape ({lengths}), found {shown(array.shape)}")
+    if not array.flags.c_contiguous:
+        raise InputError(f"{path}: expected rows one after the other, found columns (Fortran order)")
     if finite and not _all_finite(array):
         raise InputError(f"{path}: expected finite values, found NaN or infinity")
     return array

@@ -139,6 +139,13 @@ def read_figures(path: Path) -> Figures:
     return figures
 
 
+def check_figures(folder: Path, labels: np.ndarray, figures: Figures) -> None:
+    """Raise :class:`InputError` where clustering.json and the (N,) classes of pseudo_labels.csv in a folder differ."""
+    sizes = cluster_sizes(labels) if labels.max() >= 0 else {}
+    if any(figures.get(key) != size for key, size in sizes.items()) or not sizes:
+        raise InputError(f"{folder}: clustering.json and pseudo_labels.csv are not of one clustering")
+
+
 def cluster_sizes(labels: np.ndarray) -> dict[str, int]:
     """Number of clusters and of outliers, images of the smallest and the largest cluster, of (N,) labels."""
     sizes, outliers = np.bincount(labels[labels >= 0]), int((labels < 0).sum())

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from mutual.base.errors import InputError
 from mutual.images.views import normalise
 from mutual.machine.device import uploaded
-from mutual.networks.peers import peer_path, read_network
+from mutual.networks.peers import check_size, peer_path, read_network
 from mutual.networks.reid import ReidNetwork, inference
 
 # small on a CPU, so that the feature maps of a layer stay in its caches
@@ -39,7 +39,10 @@ def of_teachers(
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """The peers in a round's folder of models, one by one: the seed, and its teacher's features of each image set."""
     for seed in seeds:
-        teacher = inference(read_network(peer_path(folder, seed), "teacher").to(device))
+        path = peer_path(folder, seed)
+        for name, packed in images.items():
+            check_size(path, packed, name)
+        teacher = inference(read_network(path, "teacher").to(device))
         of_peer = f"{folder.name}: peer {seed} on the"
         yield seed, {name: extract(teacher, packed, device, f"{of_peer} {name}") for name, packed in images.items()}
 

@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from mutual.clusters.pseudo_labels import read_figures, read_pseudo_labels
+from mutual.clusters.pseudo_labels import check_figures, read_figures, read_pseudo_labels
 from mutual.images.index import Index
 
 
 def diagnosis(folder: Path, train: Index) -> dict[str, Any]:
     """Number of clusters, share of outliers, and agreement of a round's pseudo labels with the true identities."""
     labels = read_pseudo_labels(folder / "pseudo_labels.csv", train.file).classes
-    clusters = read_figures(folder / "clustering.json")["clusters"]
-    return {"clusters": clusters, "outliers": float((labels < 0).mean()), **label_quality(train.pid, labels)}
+    figures = read_figures(folder / "clustering.json")
+    check_figures(folder, labels, figures)
+    return {"clusters": figures["clusters"], "outliers": float((labels < 0).mean()), **label_quality(train.pid, labels)}
 
 
 def label_quality(pids: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -8,9 +8,11 @@ import numpy as np
 
 from mutual.base.errors import InputError
 from mutual.base.store import read_array
-from mutual.clusters.pseudo_labels import PseudoLabels, cluster_means, read_figures, read_pseudo_labels
+from mutual.clusters.pseudo_labels import PseudoLabels, check_figures, cluster_means, read_figures, read_pseudo_labels
 from mutual.images.index import read_cameras, read_images, read_split, relabel
 from mutual.learning.batches import Batch, Cut, Streams, TrainingSet, labelled_batches
+
+LONGEST = 1.001  # a value of a mean of vectors of length 1, with room for rounding
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,6 @@ class Material:
     classes: np.ndarray  # (clusters, or clusters + identities, D) float32
     eps: float | None  # of DBSCAN
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width of the images."""
-        return self.target.images.shape[1], self.target.images.shape[2]
-
 
 def read_material(clustered: Path, target: Path, source: Path | None) -> Material:
     """The folders of a round's clusters, of the packed target and of the packed source, where that takes part.
@@ -38,9 +35,12 @@ def read_material(clustered: Path, target: Path, source: Path | None) -> Materia
     images = read_images(target / "train.npy", len(files))
     labels = read_pseudo_labels(clustered / "pseudo_labels.csv", files)
     centroids = np.array(read_array(clustered / "centroids.npy", dtype=np.float32, shape=(None, None), finite=True))
+    if np.abs(centroids).max(initial=0) > LONGEST:
+        raise InputError(f"{clustered / 'centroids.npy'}: expected means of features of length 1, found greater values")
     figures = read_figures(clustered / "clustering.json")
-    if not len(centroids) == figures["clusters"] == labels.classes.max() + 1:
-        raise InputError(f"{clustered}: centroids, clustering.json and pseudo_labels.csv are not of one clustering")
+    check_figures(clustered, labels.classes, figures)
+    if len(centroids) != figures["clusters"]:
+        raise InputError(f"{clustered}: centroids.npy and clustering.json are not of one clustering")
     of_target, eps = TrainingSet(images, labels, camids), figures.get("eps")
     if source is None:
         return Material(of_target, None, len(centroids), centroids, eps)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -27,7 +28,7 @@ class Peer:
 
     network: Mapping[str, Any]  # what builds it: see ReidNetwork.form
     classes: int  # rows of its classifier
-    height: int  # of the images it was trained on, pixels
+    height: int  # of its images, pixels
     width: int
     iterations: int = 0  # of adaptation that it has behind it
     params: Mapping[str, Any] = field(default_factory=dict)  # by stage: the parameters that made it
@@ -87,14 +88,15 @@ def read_network(path: Path, role: Role, **changes: Any) -> ReidNetwork:
         raise InputError(f"{path}: expected a network that can be built: {error}") from None
     if any(".source." in name for name in state):
         in_parts(network, 1, domains=True)
-    load_state(network, state, f"{path}: {role} of another network than the file says")
+    load_state(network, state, f"{path}: {role} of another network than the file says", exact=True)
     return network
 
 
-def adopted(path: Path, form: Mapping[str, Any]) -> tuple[ReidNetwork, Peer]:
+def adopted(path: Path, form: Mapping[str, Any], size: tuple[int, int]) -> tuple[ReidNetwork, Peer]:
     """The teacher of a file, to be adapted in place of a network pre-trained here, and what it is from now on.
 
-    Dropout and precision are those of ``form``; its other entries must be the file's. Raises :class:`InputError`.
+    Dropout and precision are those of ``form``; its other entries must be the file's. ``size``, height and width, is
+    that of the images that it will see, which may be another one than before. Raises :class:`InputError`.
     """
     if not path.is_file():
         raise InputError(f"pretrained: {path}: not found: expected a folder with a file for each peer")
@@ -104,7 +106,7 @@ def adopted(path: Path, form: Mapping[str, Any]) -> tuple[ReidNetwork, Peer]:
             told = f"{key} {form[key]} in params.yaml, {peer.network.get(key)} in the file"
             raise InputError(f"pretrained: {path}: another network than params.yaml describes: {told}")
     network = read_network(path, "teacher", dropout=form["dropout"], precision=form["precision"])
-    return network, replace(peer, network=dict(form), iterations=0)
+    return network, replace(peer, network=dict(form), height=size[0], width=size[1], iterations=0)
 
 
 def write_continued(
@@ -112,23 +114,20 @@ def write_continued(
     after: Path,
     student: ReidNetwork,
     teacher: ReidNetwork,
-    size: tuple[int, int],
     iterations: int,
     params: Mapping[str, Any],
 ) -> None:
     """Write what the peer of a file has become in a round of ``iterations`` with these parameters."""
-    peer = continued(before, student.classifier.out_features, size, iterations, params)
+    peer = continued(before, student.classifier.out_features, iterations, params)
     write_peer(after, student, teacher, peer)
 
 
-def continued(path: Path, classes: int, size: Sequence[int], iterations: int, params: Mapping[str, Any]) -> Peer:
-    """What the peer of this file is after a round of ``iterations`` with these parameters, on images of this size."""
+def continued(path: Path, classes: int, iterations: int, params: Mapping[str, Any]) -> Peer:
+    """What the peer of this file is after a round of ``iterations`` with these parameters."""
     before = read_peer(path)
     return replace(
         before,
         classes=classes,
-        height=size[0],
-        width=size[1],
         iterations=before.iterations + iterations,
         params={**before.params, "adaptation": dict(params)},
     )
@@ -141,6 +140,14 @@ def iterations_of(paths: Sequence[Path]) -> int:
         if iterations != done[0]:
             raise InputError(f"{path}: {iterations} iterations done, expected {done[0]} as {paths[0].name} has")
     return done[0]
+
+
+def check_size(path: Path, images: np.ndarray, what: str) -> None:
+    """Raise :class:`InputError` where the (N, H, W, 3) images are not of the size that the peer's file says."""
+    peer, found = read_peer(path), images.shape[1:3]
+    if found != (peer.height, peer.width):
+        expected = f"expected {peer.height} x {peer.width} pixels as {path} has it"
+        raise InputError(f"{what}: {expected}, found images of {found[0]} x {found[1]}")
 
 
 def _opened(path: Path) -> safe_open:

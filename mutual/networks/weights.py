@@ -16,10 +16,11 @@ def class_count(state: Mapping[str, Tensor]) -> int:
     return state["classifier.weight"].shape[:1].numel()
 
 
-def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
+def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str, exact: bool = False) -> None:
     """Load all tensors of ``state``, or none and raise an :class:`InputError` that names the first that does not fit.
 
-    Floats of 16, 32 and 64 bits are converted to the module's; ``what`` begins the message. Refused are names that
+    Floats of 16, 32 and 64 bits are converted to the module's, unless all are to be ``exact``ly as its own; ``what``
+    begins the message. Refused are names that
     are missing or not expected (batch counters may lack, as in torchvision's older files), other shapes, numbers of
     another kind, infinite ones and NaN, and tensors without plain memory (sparse, quantised, without values).
     """
@@ -27,7 +28,7 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str) -> Non
     if fault := differences(own, state):
         raise InputError(f"{what}: {fault}")
     for name, tensor in state.items():
-        fault = _fault(tensor, own[name])
+        fault = _fault(tensor, own[name], exact)
         if fault:
             raise InputError(f"{what}: {shown([name], 1)} {fault}")
     module.load_state_dict(state, strict=False)
@@ -55,7 +56,7 @@ def shown(names: Sequence[str], most: int) -> str:
     return ", ".join(first) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _fault(given: Tensor, own: Tensor) -> str:
+def _fault(given: Tensor, own: Tensor, exact: bool) -> str:
     """Why ``given`` cannot take the place of ``own``; empty where it can."""
     kind, wanted = (str(tensor.dtype).removeprefix("torch.") for tensor in (given, own))
     if given.is_quantized or given.layout != torch.strided:
@@ -65,7 +66,8 @@ def _fault(given: Tensor, own: Tensor) -> str:
     # the shape first: a view of one number can be larger than any memory
     if given.shape != own.shape:
         return f"is {tuple(given.shape)}, expected {tuple(own.shape)}"
-    if given.dtype not in (FLOATS if own.is_floating_point() else WHOLE):
+    convertible = FLOATS if own.is_floating_point() else WHOLE
+    if given.dtype not in ((own.dtype,) if exact else convertible):
         return f"holds {kind}, expected {wanted}"
     if own.is_floating_point() and not (finite := given.to(own.dtype).isfinite()).all():
         return f"holds {int((~finite).sum())} numbers of {given.numel()} that are NaN, infinite or too large"
