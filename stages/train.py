@@ -43,7 +43,7 @@ def main() -> None:
     source = PACKED / "source" if plan.source_weight > 0 else None
     material = read_material(ROUNDS / args.round, PACKED / "target", source)
     for path in start:
-        check_size(path, material.target.images, "target")
+        check_size(path, material.images)
     ask_room(MODELS / args.round, 2 * sum(path.stat().st_size for path in start))  # there, and in DVC's cache
 
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)

@@ -10,6 +10,8 @@ from mutual.base.store import write_array, write_json
 from mutual.clusters.pseudo_labels import PseudoLabels, write_pseudo_labels
 from mutual.images.index import Index, write_index
 from mutual.learning.material import read_material
+from mutual.networks.peers import Peer, check_size, write_peer
+from mutual.networks.reid import ReidNetwork
 
 FILES = ["a.jpg", "b.jpg", "c.jpg"]
 CENTROIDS = np.array([[0.6, 0.8], [1, 0]], np.float32)
@@ -58,3 +60,31 @@ def test_centroids_of_another_kind_are_refused(folders: tuple[Path, Path], centr
     write_array(folders[0] / "centroids.npy", centroids)
     with pytest.raises(InputError, match=message):
         read_material(*folders, None)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A packed source of two images, of another size than the target's."""
+    write_index(tmp_path / "source/train.csv", Index(["s.jpg", "t.jpg"], np.array([1, 2]), np.array([1, 1])))
+    write_array(tmp_path / "source/train.npy", np.ones((2, 8, 4, 3), np.uint8))
+    return tmp_path / "source"
+
+
+def test_the_sources_features_are_held_to_the_same(folders: tuple[Path, Path], source: Path) -> None:
+    features = np.array([[0, 1], [1, 0]], np.float32)
+    write_array(folders[0] / "source_features.npy", features)
+    found = read_material(*folders, source)
+    np.testing.assert_array_equal(found.classes, np.concatenate([CENTROIDS, features]))
+    write_array(folders[0] / "source_features.npy", 2 * features)
+    with pytest.raises(InputError, match=r"source_features\.npy: expected means of features of length 1"):
+        read_material(*folders, source)
+
+
+def test_every_set_that_takes_part_must_be_of_the_peers_size(folders: tuple[Path, Path], source: Path) -> None:
+    write_array(folders[0] / "source_features.npy", CENTROIDS)
+    network = ReidNetwork("resnet18", 2)
+    path = source / "peer1.safetensors"
+    write_peer(path, network, network, Peer(network.form, 2, height=4, width=2))
+    check_size(path, read_material(*folders, None).images)
+    with pytest.raises(InputError, match=r"^source: expected 4 x 2 pixels .* found images of 8 x 4$"):
+        check_size(path, read_material(*folders, source).images)

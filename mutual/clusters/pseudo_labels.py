@@ -141,8 +141,7 @@ def read_figures(path: Path) -> Figures:
 
 def check_figures(folder: Path, labels: np.ndarray, figures: Figures) -> None:
     """Raise :class:`InputError` where clustering.json and the (N,) classes of pseudo_labels.csv in a folder differ."""
-    sizes = cluster_sizes(labels) if labels.max() >= 0 else {}
-    if any(figures.get(key) != size for key, size in sizes.items()) or not sizes:
+    if labels.max() < 0 or not cluster_sizes(labels).items() <= figures.items():
         raise InputError(f"{folder}: clustering.json and pseudo_labels.csv are not of one clustering")
 
 

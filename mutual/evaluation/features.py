@@ -40,8 +40,7 @@ def of_teachers(
     """The peers in a round's folder of models, one by one: the seed, and its teacher's features of each image set."""
     for seed in seeds:
         path = peer_path(folder, seed)
-        for name, packed in images.items():
-            check_size(path, packed, name)
+        check_size(path, images)
         teacher = inference(read_network(path, "teacher").to(device))
         of_peer = f"{folder.name}: peer {seed} on the"
         yield seed, {name: extract(teacher, packed, device, f"{of_peer} {name}") for name, packed in images.items()}

@@ -25,6 +25,12 @@ class Material:
     classes: np.ndarray  # (clusters, or clusters + identities, D) float32
     eps: float | None  # of DBSCAN
 
+    @property
+    def images(self) -> dict[str, np.ndarray]:
+        """The images of each set that takes part."""
+        sets = {"target": self.target, "source": self.source}
+        return {name: each.images for name, each in sets.items() if each is not None}
+
 
 def read_material(clustered: Path, target: Path, source: Path | None) -> Material:
     """The folders of a round's clusters, of the packed target and of the packed source, where that takes part.
@@ -35,8 +41,7 @@ def read_material(clustered: Path, target: Path, source: Path | None) -> Materia
     images = read_images(target / "train.npy", len(files))
     labels = read_pseudo_labels(clustered / "pseudo_labels.csv", files)
     centroids = np.array(read_array(clustered / "centroids.npy", dtype=np.float32, shape=(None, None), finite=True))
-    if np.abs(centroids).max(initial=0) > LONGEST:
-        raise InputError(f"{clustered / 'centroids.npy'}: expected means of features of length 1, found greater values")
+    check_lengths(clustered / "centroids.npy", centroids)
     figures = read_figures(clustered / "clustering.json")
     check_figures(clustered, labels.classes, figures)
     if len(centroids) != figures["clusters"]:
@@ -48,8 +53,15 @@ def read_material(clustered: Path, target: Path, source: Path | None) -> Materia
     of_source = TrainingSet(source_images, PseudoLabels(relabel(index.pid)), index.camid)
     shape = (len(index), centroids.shape[1])
     features = read_array(clustered / "source_features.npy", dtype=np.float32, shape=shape, finite=True)
+    check_lengths(clustered / "source_features.npy", features)
     classes = np.concatenate([centroids, cluster_means(features, of_source.labels.classes)])
     return Material(of_target, of_source, len(centroids), classes, eps)
+
+
+def check_lengths(path: Path, means: np.ndarray) -> None:
+    """Raise :class:`InputError` where (N, D) means of features of length 1 have a value that none of them can have."""
+    if np.abs(means).max(initial=0) > LONGEST:
+        raise InputError(f"{path}: expected means of features of length 1, found greater values")
 
 
 def batches_of(

@@ -142,12 +142,14 @@ def iterations_of(paths: Sequence[Path]) -> int:
     return done[0]
 
 
-def check_size(path: Path, images: np.ndarray, what: str) -> None:
-    """Raise :class:`InputError` where the (N, H, W, 3) images are not of the size that the peer's file says."""
-    peer, found = read_peer(path), images.shape[1:3]
-    if found != (peer.height, peer.width):
-        expected = f"expected {peer.height} x {peer.width} pixels as {path} has it"
-        raise InputError(f"{what}: {expected}, found images of {found[0]} x {found[1]}")
+def check_size(path: Path, images: Mapping[str, np.ndarray]) -> None:
+    """Raise :class:`InputError` where a set of (N, H, W, 3) images has not the size that the peer's file says."""
+    peer = read_peer(path)
+    for name, packed in images.items():
+        height, width = packed.shape[1:3]
+        if (height, width) != (peer.height, peer.width):
+            expected = f"expected {peer.height} x {peer.width} pixels as {path} has it"
+            raise InputError(f"{name}: {expected}, found images of {height} x {width}")
 
 
 def _opened(path: Path) -> safe_open:

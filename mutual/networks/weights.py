@@ -20,9 +20,9 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], what: str, exact:
     """Load all tensors of ``state``, or none and raise an :class:`InputError` that names the first that does not fit.
 
     Floats of 16, 32 and 64 bits are converted to the module's, unless all are to be ``exact``ly as its own; ``what``
-    begins the message. Refused are names that
-    are missing or not expected (batch counters may lack, as in torchvision's older files), other shapes, numbers of
-    another kind, infinite ones and NaN, and tensors without plain memory (sparse, quantised, without values).
+    begins the message. Refused are names that are missing or not expected (batch counters may lack, as in torchvision's
+    older files), other shapes, numbers of another kind, infinite ones and NaN, and tensors without plain memory
+    (sparse, quantised, without values).
     """
     own = module.state_dict()
     if fault := differences(own, state):
