@@ -1,8 +1,8 @@
-"""Cluster a round's features into pseudo labels and centroids.
+"""Cluster a round's features into pseudo labels and centroids, and say what these are worth without a label.
 
-Reads data/rounds/<round>/features.npy and what models/<start> hands on: DBSCAN keeps the eps of the first round.
-Writes pseudo_labels.csv, centroids.npy and clustering.json there.
-Example: python -m stages.cluster --round r02 --start r01
+Reads features.npy and agreement.json of data/rounds/<round>, and what models/<start> hands on: DBSCAN keeps the eps of
+the first round, and labels are compared with those before. Writes pseudo_labels.csv, centroids.npy and clustering.json
+there; warns of what goes wrong unseen. Example: python -m stages.cluster --round r02 --start r01
 """
 
 if not __package__:
@@ -12,8 +12,9 @@ import numpy as np
 
 from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
-from mutual.base.store import read_array, write_array, write_json
-from mutual.clusters.clustering import cluster
+from mutual.base.store import read_array, read_json, write_array, write_json
+from mutual.clusters.clustering import cluster, cluster_again
+from mutual.clusters.label_free import label_free, warnings
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.images.index import read_cameras
 from mutual.learning.handover import read_handover
@@ -30,21 +31,22 @@ def main() -> None:
     parser.add_argument("--start", required=True)
     args = parser.parse_args()
     params, device, folder = read_params(), deterministic_device(), ROUNDS / args.round
-    files, _ = read_cameras(PACKED / "target/train.csv")
-    features = read_array(folder / "features.npy", dtype=np.float32, shape=(len(files), None))
-    found = cluster(
-        np.array(features),
-        read_array(folder / "source_features.npy", dtype=np.float32, shape=(None, features.shape[1])),
-        read_handover(MODELS / args.start).eps,
-        numpy_stream(params.peers.seed, "clustering", round_number(args.round)),
-        device,
-        **params.clustering.model_dump(),
-    )
+    seed, number, keys = params.peers.seed, round_number(args.round), params.clustering.model_dump()
+    files, camids = read_cameras(PACKED / "target/train.csv")
+    features = np.array(read_array(folder / "features.npy", dtype=np.float32, shape=(len(files), None)))
+    source = read_array(folder / "source_features.npy", dtype=np.float32, shape=(None, features.shape[1]))
+    before = read_handover(MODELS / args.start)
+    found = cluster(features, source, before.eps, numpy_stream(seed, "clustering", number), device, **keys)
+    again = cluster_again(features, source, found, numpy_stream(seed, "clustering again", number), device, keys)
+    judged = read_json(folder / "agreement.json", dict[str, float])
+    judged |= label_free(features, found.labels.classes, again, camids, before.labels)
     sizes = cluster_sizes(found.labels.classes)
     told = "{clusters} clusters of {smallest} to {largest} images, {outliers} outliers".format_map(sizes)
     print(f"{args.round}: {len(files)} images: {told}")
     write_array(folder / "centroids.npy", found.centroids)
-    write_json(folder / "clustering.json", sizes | found.figures)
+    for line in warnings(found.labels.classes, judged):
+        print(f"warning: {args.round}: {line}")
+    write_json(folder / "clustering.json", sizes | found.figures | {"label_free": judged})
     write_pseudo_labels(folder / "pseudo_labels.csv", files, found.labels)
 
 

@@ -3,11 +3,14 @@
 Reads models/<round>, the target's test images and, but for r00, data/rounds/<round>; writes metrics/rounds/<round>.json
 and data/retrieval/<round>/: each query's nearest gallery images and, with `keep_features: all`, the features. Besides
 the report this is the only stage that reads the target's identities; nothing that it writes is read by a stage that
-trains. Example: python -m stages.evaluate --round r01; r00 is direct transfer, before any adaptation.
+trains. What needs labels is left out where there are none. Example: python -m stages.evaluate --round r01; r00 is
+direct transfer, before any adaptation.
 """
 
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m stages.evaluate")
+
+from typing import Any
 
 import torch
 
@@ -38,19 +41,23 @@ def main() -> None:
     with folder_beside(RETRIEVAL / name) as kept:
         for seed, features in of_teachers(MODELS / name, params.peers.seeds, images, device):
             ranking, nearest = rank_blocks(euclidean(features["query"], features["gallery"], device), *ids, KEPT)
-            peers[str(seed)] = accuracy(ranking)
-            print(f"{name}: peer {seed}: mAP {ranking.mean_average_precision:.1%}, rank-1 {ranking.rank(1):.1%}")
+            peers[str(seed)] = figures = accuracy(ranking)
+            told = "mAP {mAP:.1%}, rank-1 {rank1:.1%}".format_map(figures) if figures else "no labelled test images"
+            print(f"{name}: peer {seed}: {told}")
             write_ranking(kept, seed, ranking, nearest)
             if params.evaluation.keep_features == "all":
                 write_features(kept, seed, features)
-            if params.evaluation.rerank:
+            if params.evaluation.rerank and figures:
                 from mutual.evaluation.reranking import reranked  # needs SciPy, which others do not wait for
 
                 again, _ = rank_blocks(reranked(features["query"], features["gallery"], device), *ids)
                 peers[str(seed)] |= {"rerank_mAP": again.mean_average_precision, "rerank_rank1": again.rank(1)}
-        labels = {} if name == FIRST_ROUND else diagnosis(ROUNDS / name, read_index(target / "train.csv"))
-        computed = {"device": device.type, "threads": torch.get_num_threads()}
-        write_json(RESULTS / f"{name}.json", {"peers": peers, "pseudo_labels": labels, "computed": computed})
+        result: dict[str, Any] = {"peers": peers, "pseudo_labels": {}}
+        if name != FIRST_ROUND:
+            of_round = diagnosis(ROUNDS / name, read_index(target / "train.csv"))
+            result |= dict(zip(("pseudo_labels", "label_free"), of_round, strict=True))
+        result["computed"] = {"device": device.type, "threads": torch.get_num_threads()}
+        write_json(RESULTS / f"{name}.json", result)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Features of the target's training images, mean over the teachers.
 
-Reads models/<start> and the training images; writes data/rounds/<round>/features.npy. Where the source takes part in
-the round, its training images' features too, source_features.npy, else none: (0, D).
+Reads models/<start> and the training images; writes data/rounds/<round>/features.npy, and agreement.json, how far the
+teachers agree on neighbours. Where the source takes part in the round, its training images' features too,
+source_features.npy, else none: (0, D).
 Example: python -m stages.extract --round r02 --start r01
 """
 
@@ -10,7 +11,8 @@ if not __package__:
 
 from mutual.base.errors import run
 from mutual.base.params import read_params
-from mutual.base.store import write_array
+from mutual.base.store import write_array, write_json
+from mutual.clusters.label_free import agreement
 from mutual.evaluation.features import mean_features, of_teachers
 from mutual.images.index import read_images
 from mutual.machine.device import deterministic_device
@@ -33,6 +35,7 @@ def main() -> None:
     peers = [features for _, features in of_teachers(MODELS / args.start, params.peers.seeds, images, device)]
     for name, file in (("target", "features.npy"), ("source", "source_features.npy")):
         write_array(ROUNDS / args.round / file, mean_features([features[name] for features in peers]))
+    write_json(ROUNDS / args.round / "agreement.json", agreement([features["target"] for features in peers], device))
 
 
 if __name__ == "__main__":

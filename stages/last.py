@@ -1,7 +1,8 @@
 """What the last round's teachers make of the target, kept so that a page, a search or a statistic needs no network.
 
 Reads models/<last round of rounds.yaml> and the target's images; writes data/retrieval/last/: each teacher's features
-of the target's training, query and gallery images, and the pseudo labels that the training images would have next.
+of the target's training, query and gallery images, the pseudo labels that the training images would have next, and what
+these tell of the network without a label, in clustering.json.
 Example: python -m stages.last
 """
 
@@ -10,8 +11,9 @@ if not __package__:
 
 from mutual.base.errors import run
 from mutual.base.params import read_params, read_rounds, round_number
-from mutual.base.store import folder_beside
-from mutual.clusters.clustering import cluster
+from mutual.base.store import folder_beside, write_json
+from mutual.clusters.clustering import cluster, cluster_again
+from mutual.clusters.label_free import agreement, label_free, warnings
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.evaluation.features import mean_features, of_teachers
 from mutual.evaluation.retrieval import write_features
@@ -32,24 +34,25 @@ def main() -> None:
     images = {split: read_images(PACKED / f"target/{split}.npy") for split in SPLITS}
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     images["source"] = read_images(PACKED / "source/train.npy")[: None if by_distance else 0]
-    files, _ = read_cameras(PACKED / "target/train.csv")
+    files, camids = read_cameras(PACKED / "target/train.csv")
     train, source = [], []
     with folder_beside(RETRIEVAL / "last") as folder:
         for seed, features in of_teachers(MODELS / last, params.peers.seeds, images, device):
             source.append(features.pop("source"))
             train.append(features["train"])
             write_features(folder, seed, features)
-        found = cluster(
-            mean_features(train),
-            mean_features(source),
-            read_handover(MODELS / last).eps,
-            numpy_stream(params.peers.seed, "clustering", round_number(last) + 1),
-            device,
-            **params.clustering.model_dump(),
-        )
+        seed, number, keys = params.peers.seed, round_number(last) + 1, params.clustering.model_dump()
+        sets, before = (mean_features(train), mean_features(source)), read_handover(MODELS / last)
+        found = cluster(*sets, before.eps, numpy_stream(seed, "clustering", number), device, **keys)
+        again = cluster_again(*sets, found, numpy_stream(seed, "clustering again", number), device, keys)
+        labels = found.labels.classes
+        judged = agreement(train, device) | label_free(sets[0], labels, again, camids, before.labels)
+        sizes = cluster_sizes(labels)
+        write_json(folder / "clustering.json", sizes | found.figures | {"label_free": judged})
         write_pseudo_labels(folder / "pseudo_labels.csv", files, found.labels)
-    told = "{clusters} clusters, {outliers} outliers".format_map(cluster_sizes(found.labels.classes))
-    print(f"after {last}: {told}")
+    print("after {last}: {clusters} clusters, {outliers} outliers".format_map({"last": last} | sizes))
+    for line in warnings(labels, judged):
+        print(f"warning: after {last}: {line}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """All rounds -> what they came to, the table of results, and the tables behind the plots.
 
 Reads rounds.yaml, of params.yaml the names of the data sets and the seeds, and, of the rounds that are listed,
-metrics/rounds/ and metrics/losses/. Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and
-losses.csv, and metrics/curves/, a loss a file. Example: python -m stages.report
+metrics/rounds/ and metrics/losses/, and what data/retrieval/last tells of the last without labels. Writes
+metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and losses.csv, metrics/curves/, a loss a file, and
+metrics/label_free/, a figure a file. Example: python -m stages.report
 """
 
 if not __package__:
@@ -13,10 +14,12 @@ from pathlib import Path
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params, read_rounds
 from mutual.base.store import folder_beside, write_json, write_text
-from mutual.experiments.curves import joined_losses, label_table, loss_curves, round_table
+from mutual.clusters.pseudo_labels import read_figures
+from mutual.experiments.choice import label_free
+from mutual.experiments.curves import joined_losses, label_free_curves, label_table, loss_curves, round_table
 from mutual.experiments.results import read_result
 from mutual.experiments.summary import results_table, summary
-from stages import LOSSES, RESULTS
+from stages import LOSSES, RESULTS, RETRIEVAL
 from stages.door import arguments
 
 METRICS = Path("metrics")
@@ -25,26 +28,28 @@ METRICS = Path("metrics")
 def main() -> None:
     """No arguments: the rounds that rounds.yaml names."""
     arguments(__doc__, "stages.report").parse_args()
-    params, rounds = read_params(), list(read_rounds())
+    params, rounds = read_params(), read_rounds()
     results = {
         name: read_result(RESULTS / f"{name}.json", params.peers.seeds, labelled=name != FIRST_ROUND)
         for name in [FIRST_ROUND, *rounds]
     }
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
-    table = results_table(f"{params.source.name} to {params.target.name}", results)
+    judged = label_free(results, rounds, read_figures(RETRIEVAL / "last/clustering.json").get("label_free", {}))
+    table = results_table(f"{params.source.name} to {params.target.name}", results, judged)
     texts = {
         "results.md": table,
         "rounds.csv": round_table(results),
         "pseudo_labels.csv": label_table(results),
         "losses.csv": losses.to_csv(index=False, float_format="%.6f"),
     }
-    figures, curves = summary(results), loss_curves(losses)
+    figures = summary(results, judged)
     write_json(METRICS / "summary.json", figures)
     for name, text in texts.items():
         write_text(METRICS / name, text)
-    with folder_beside(METRICS / "curves") as folder:
-        for term, text in curves.items():
-            write_text(folder / f"{term}.csv", text)
+    for part, curves in (("curves", loss_curves(losses)), ("label_free", label_free_curves(judged))):
+        with folder_beside(METRICS / part) as folder:
+            for name, text in curves.items():
+                write_text(folder / f"{name}.csv", text)
     print(table)
 
 

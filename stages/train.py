@@ -64,7 +64,7 @@ def main() -> None:
     made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
     for before, path, student, teacher in zip(start, made, students, teachers or students, strict=True):
         write_continued(before, path, student, teacher, plan.iterations, made_by)
-    write_handover(MODELS / args.round, Handover(material.eps, refinery.state()))
+    write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), material.target.labels.classes))
     write_losses(LOSSES / f"{args.round}.csv", terms_of(refinery, plan.source_weight), history, done)
 
 

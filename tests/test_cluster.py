@@ -34,6 +34,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "data/rounds" / name).mkdir(parents=True)
         np.save(tmp_path / f"data/rounds/{name}/features.npy", features)
         np.save(tmp_path / f"data/rounds/{name}/source_features.npy", STORED["source_features"])
+        (tmp_path / f"data/rounds/{name}/agreement.json").write_text('{"agreement": 0.5}\n')
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -50,6 +51,9 @@ def clustered(monkeypatch: pytest.MonkeyPatch, name: str, start: str) -> dict[st
     monkeypatch.setattr(sys, "argv", ["cluster", "--round", name, "--start", start])
     cluster.main()
     figures: dict[str, float] = json.loads(Path(f"data/rounds/{name}/clustering.json").read_text())
+    label_free: dict[str, float] = figures.pop("label_free")  # type: ignore[assignment]
+    assert label_free["agreement"] == 0.5
+    assert set(label_free) >= {"silhouette", "consistency", "variance"}
     return figures
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -102,3 +103,19 @@ def test_metadata_of_something_else_are_refused(tmp_path: Path, metadata: dict[s
 def test_an_eps_that_no_round_hands_on_is_refused(tmp_path: Path, eps: str) -> None:
     save_file(STATE, tmp_path / NAME, metadata={KEY: f'{{"eps": {eps}}}'})
     assert "eps" in refusal(tmp_path)
+
+
+def test_labels_come_back_beside_a_state_of_the_same_name(tmp_path: Path) -> None:
+    labels = np.array([3, -1, 0])
+    write_handover(tmp_path, Handover(0.6, {"labels": torch.ones(2)}, labels))
+    found = read_handover(tmp_path)
+    assert found.labels is not None
+    assert found.labels.tolist() == [3, -1, 0]
+    assert found.state["labels"].tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("wrong", [torch.tensor([0.0]), torch.tensor([[1]]), torch.tensor([-2])])
+def test_labels_that_are_none_are_refused(tmp_path: Path, wrong: torch.Tensor) -> None:
+    save_file({"labels": wrong}, tmp_path / NAME, metadata={KEY: '{"eps": null}'})
+    with pytest.raises(InputError, match="expected labels"):
+        read_handover(tmp_path)

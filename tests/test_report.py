@@ -18,6 +18,7 @@ def accuracy(value: float) -> dict[str, float]:
     return {"mAP": value, "rank1": value + 0.1, "rank5": value + 0.2, "rank10": value + 0.3}
 
 
+NO_FIGURES: dict[str, dict[str, float]] = {}  # that need no label
 HERE = {"device": "cpu", "threads": 2}
 LABELS = {"clusters": 80, "outliers": 0.0, "nmi": 0.81, "ari": 0.52, "purity": 0.63}
 LABELS |= {"nmi_singletons": 0.81, "ari_singletons": 0.52}
@@ -47,7 +48,7 @@ def three_rounds() -> dict[str, Any]:
 
 
 def test_summary_of_the_worked_example() -> None:
-    found = summary.summary(three_rounds())
+    found = summary.summary(three_rounds(), NO_FIGURES)
     # last: the mean of both peers in r03; best: peer 2 of r01 alone, not the mean of any round
     assert found["direct_mAP"] == pytest.approx(0.11)
     assert found["last_mAP"] == pytest.approx(0.41)
@@ -63,7 +64,7 @@ def test_last_does_not_depend_on_any_other_round() -> None:
     changed = three_rounds()
     for name in ("r00", "r01", "r02"):
         changed[name]["peers"] = {"1": accuracy(0.99), "2": accuracy(0.98)}
-    before, after = summary.summary(three_rounds()), summary.summary(changed)
+    before, after = summary.summary(three_rounds(), NO_FIGURES), summary.summary(changed, NO_FIGURES)
     last = [key for key in before if key.startswith("last_")]
     assert len(last) == 5 + SHOWN
     assert {key: before[key] for key in last} == {key: after[key] for key in last}
@@ -95,14 +96,14 @@ def test_of_equals_the_earlier_is_the_best() -> None:
 def test_the_last_round_is_the_last_to_run_not_the_highest_name() -> None:
     results = three_rounds()
     results = {name: results[name] for name in ("r00", "r02", "r03", "r01")}
-    assert summary.summary(results)["last_mAP"] == pytest.approx(0.35)
-    assert summary.summary(results)["last_round"] == 1
+    assert summary.summary(results, NO_FIGURES)["last_mAP"] == pytest.approx(0.35)
+    assert summary.summary(results, NO_FIGURES)["last_round"] == 1
 
 
 def test_the_number_of_peers_is_free() -> None:
     peers = {str(k): accuracy(0.1 * k) for k in (1, 2, 3)}
     results = three_rounds() | {"r04": {"peers": peers, "pseudo_labels": LABELS}}
-    assert summary.summary(results)["last_mAP"] == pytest.approx(0.2)
+    assert summary.summary(results, NO_FIGURES)["last_mAP"] == pytest.approx(0.2)
 
 
 def cells(table: str, title: str) -> list[str]:
@@ -111,7 +112,7 @@ def cells(table: str, title: str) -> list[str]:
 
 
 def test_table_of_the_worked_example() -> None:
-    table = summary.results_table("summer to winter", three_rounds())
+    table = summary.results_table("summer to winter", three_rounds(), NO_FIGURES)
     assert table.startswith("# summer to winter\n")
     assert cells(table, "direct transfer") == ["direct transfer", "11.0", "21.0", "31.0", "41.0", "", "", "", "", ""]
     figures = ["80", "0.0", "90.0", "52.0", "63.0"]
@@ -125,9 +126,11 @@ def test_the_table_rounds_what_the_summary_has_rounded() -> None:
     results = three_rounds()
     for peer in ("1", "2"):
         results["r03"]["peers"][peer]["mAP"] = 0.44849999
-    found = summary.summary(results)["last_mAP"]
+    found = summary.summary(results, NO_FIGURES)["last_mAP"]
     assert found == 0.4485
-    assert cells(summary.results_table("a to b", results), "**last (round 3)**")[1] == f"**{100 * found:.1f}**"
+    assert (
+        cells(summary.results_table("a to b", results, NO_FIGURES), "**last (round 3)**")[1] == f"**{100 * found:.1f}**"
+    )
 
 
 def test_reranked_figures_are_the_last_rounds_and_stand_apart() -> None:
@@ -135,17 +138,21 @@ def test_reranked_figures_are_the_last_rounds_and_stand_apart() -> None:
     for value, name in ((0.9, "r02"), (0.5, "r03")):
         for shift, peer in ((0.0, "1"), (0.1, "2")):
             results[name]["peers"][peer] |= {"rerank_mAP": value + shift, "rerank_rank1": value - shift}
-    found = summary.summary(results)
+    found = summary.summary(results, NO_FIGURES)
     assert found["last_rerank_mAP"] == pytest.approx(0.55)
     assert found["last_rerank_rank1"] == pytest.approx(0.45)
     assert found["last_mAP"] == pytest.approx(0.41)
-    table = summary.results_table("a to b", results)
+    table = summary.results_table("a to b", results, NO_FIGURES)
     assert cells(table, "last (round 3), re-ranked")[1:4] == ["55.0", "45.0", ""]
-    assert "rerank_mAP" not in summary.summary(three_rounds())
+    assert "rerank_mAP" not in summary.summary(three_rounds(), NO_FIGURES)
 
 
 def test_every_row_of_the_table_has_as_many_cells() -> None:
-    rows = [line for line in summary.results_table("a to b", three_rounds()).splitlines() if line.startswith("|")]
+    rows = [
+        line
+        for line in summary.results_table("a to b", three_rounds(), NO_FIGURES).splitlines()
+        if line.startswith("|")
+    ]
     assert len(rows) == 2 + 4 + 2
     assert len({row.count("|") for row in rows}) == 1
 
@@ -168,7 +175,7 @@ def test_pseudo_labels_are_drawn_from_the_first_clustering_on() -> None:
 def test_where_there_are_outliers_their_share_of_the_agreement_is_shown() -> None:
     results = three_rounds()
     results["r02"]["pseudo_labels"] |= {"outliers": 0.96, "nmi_singletons": 0.12, "ari_singletons": 0.01}
-    table = summary.results_table("a to b", results)
+    table = summary.results_table("a to b", results, NO_FIGURES)
     assert "| purity | NMI, outliers alone | ARI, outliers alone |" in table
     assert cells(table, "round 2")[5:] == ["80", "96.0", "80.0", "52.0", "63.0", "12.0", "1.0"]
     assert cells(table, "round 3")[5:] == ["80", "0.0", "90.0", "52.0", "63.0", "81.0", "52.0"]
@@ -176,9 +183,9 @@ def test_where_there_are_outliers_their_share_of_the_agreement_is_shown() -> Non
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
     assert curves.round_table(results).splitlines()[0].split(",")[-3:] == ["purity", "nmi_singletons", "ari_singletons"]
     # the last round has none
-    assert "last_nmi_singletons" not in summary.summary(results)
+    assert "last_nmi_singletons" not in summary.summary(results, NO_FIGURES)
     results["r03"]["pseudo_labels"] |= {"outliers": 0.5, "nmi_singletons": 0.33}
-    assert summary.summary(results)["last_nmi_singletons"] == 0.33
+    assert summary.summary(results, NO_FIGURES)["last_nmi_singletons"] == 0.33
 
 
 def losses(folder: Path, *texts: str) -> list[Path]:
@@ -255,8 +262,8 @@ def test_a_damaged_result_is_named(tmp_path: Path, place: tuple[str, ...], value
 def test_figures_of_a_result_are_not_changed() -> None:
     results = three_rounds()
     before = deepcopy(results)
-    summary.summary(results)
-    summary.results_table("a to b", results)
+    summary.summary(results, NO_FIGURES)
+    summary.results_table("a to b", results, NO_FIGURES)
     curves.round_table(results)
     assert results == before
 
@@ -272,6 +279,10 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
         write_json(tmp_path / f"metrics/rounds/{name}.json", result)
         if name != "r00":
             (tmp_path / f"metrics/losses/{name}.csv").write_text(f"iteration,total\n{int(name[1:])},1.0\n")
+    results["r02"]["label_free"] = {"silhouette": 0.3, "agreement": 0.5}
+    write_json(tmp_path / "metrics/rounds/r02.json", results["r02"])
+    of_last = {"clusters": 80, "outliers": 0, "smallest": 1, "largest": 2, "label_free": {"silhouette": 0.2}}
+    write_json(tmp_path / "data/retrieval/last/clustering.json", of_last)
     before = sorted(tmp_path.glob("metrics/*/*"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["report"])
@@ -279,6 +290,8 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
     found = json.loads(Path("metrics/summary.json").read_text())
     assert next(iter(found)) == "last_mAP"  # tables of many columns show the first
     assert (found["last_mAP"], found["best_on_test_mAP"]) == (0.45, 0.5)
+    assert (found["chosen_round"], found["chosen_mAP"], found["last_silhouette"]) == (1, 0.35, 0.2)
+    assert Path("metrics/label_free/silhouette.csv").read_text() == "round,value\n1,0.3\n2,0.2\n"
     assert Path("metrics/losses.csv").read_text() == "iteration,total\n1,1.000000\n2,1.000000\n"
     assert Path("metrics/curves/total.csv").read_text() == "iteration,loss\n1,1.000000\n2,1.000000\n"
     for name, listed in (("rounds.csv", ["0", "1", "2"]), ("pseudo_labels.csv", ["1", "2"])):

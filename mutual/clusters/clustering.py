@@ -1,11 +1,15 @@
 """One door to every clustering: from features to pseudo labels and centroids, as the keys of params.yaml say."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
+from mutual.base.errors import InputError
 from mutual.clusters.pseudo_labels import PseudoLabels
+
+NEARER = 0.9  # of eps, in a second clustering by DBSCAN
 
 
 class Found(NamedTuple):
@@ -60,3 +64,23 @@ def cluster(
         device=device,
     )
     return Found(PseudoLabels(labels), centroids, {"eps": eps})
+
+
+def cluster_again(
+    features: np.ndarray,
+    source: np.ndarray,
+    found: Found,
+    stream: np.random.Generator,
+    device: torch.device,
+    keys: Mapping[str, Any],
+) -> np.ndarray:
+    """(N,) int64 labels of a second clustering, beside which one sees how much of the first is chance.
+
+    ``found`` is the first, made with the same ``keys``: k-means starts elsewhere, DBSCAN takes 0.9 of eps. Where that
+    leaves fewer than two clusters, all are outliers, -1.
+    """
+    eps = found.figures["eps"] * NEARER if "eps" in found.figures else keys["dbscan_eps"]
+    try:
+        return cluster(features, source, None, stream, device, **(dict(keys) | {"dbscan_eps": eps})).labels.classes
+    except InputError:
+        return np.full(len(features), -1, np.int64)

@@ -120,6 +120,13 @@ def cluster_means(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return (sums / np.bincount(labels[inliers])[:, None]).astype(np.float32)
 
 
+def singletons(labels: np.ndarray) -> np.ndarray:
+    """(N,) labels in which each outlier, -1, is a cluster of its own."""
+    alone, outliers = labels.copy(), np.flatnonzero(labels < 0)
+    alone[outliers] = labels.max(initial=-1) + 1 + np.arange(len(outliers))
+    return alone
+
+
 class Figures(TypedDict):
     """What a clustering found, in numbers."""
 
@@ -129,6 +136,7 @@ class Figures(TypedDict):
     largest: int
     inertia: NotRequired[float]  # of k-means
     eps: NotRequired[float]  # of DBSCAN
+    label_free: NotRequired[dict[str, float]]  # see mutual.clusters.label_free
 
 
 def read_figures(path: Path) -> Figures:

@@ -12,7 +12,9 @@ from mutual.networks.reid import ReidNetwork, inference
 
 
 def accuracy(found: Ranking) -> dict[str, float]:
-    """mAP and CMC at ranks 1, 5 and 10, all 0 .. 1."""
+    """mAP and CMC at ranks 1, 5 and 10, all 0 .. 1; nothing where no query has a match that is known."""
+    if not found.measured:
+        return {}
     return {"mAP": found.mean_average_precision, **{f"rank{k}": found.rank(k) for k in (1, 5, 10)}}
 
 

@@ -5,16 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from mutual.clusters.pseudo_labels import check_figures, read_figures, read_pseudo_labels
-from mutual.images.index import Index
+from mutual.clusters.pseudo_labels import check_figures, read_figures, read_pseudo_labels, singletons
+from mutual.images.index import UNKNOWN, Index
 
 
-def diagnosis(folder: Path, train: Index) -> dict[str, Any]:
-    """Number of clusters, share of outliers, and agreement of a round's pseudo labels with the true identities."""
+def diagnosis(folder: Path, train: Index) -> tuple[dict[str, Any], dict[str, float]]:
+    """Number of clusters, share of outliers, and agreement of a round's pseudo labels with the true identities.
+
+    The agreement is that of the images whose identity is known; where none is, it is left out. Second, the figures that
+    need no identity: see :mod:`mutual.clusters.label_free`.
+    """
     labels = read_pseudo_labels(folder / "pseudo_labels.csv", train.file).classes
     figures = read_figures(folder / "clustering.json")
     check_figures(folder, labels, figures)
-    return {"clusters": figures["clusters"], "outliers": float((labels < 0).mean()), **label_quality(train.pid, labels)}
+    known = train.pid != UNKNOWN
+    quality = label_quality(train.pid[known], labels[known]) if (labels[known] >= 0).any() else {}
+    sizes = {"clusters": figures["clusters"], "outliers": float((labels < 0).mean())}
+    return sizes | quality, figures.get("label_free", {})
 
 
 def label_quality(pids: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -29,9 +36,7 @@ def label_quality(pids: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
     from sklearn.metrics.cluster import contingency_matrix
 
-    kept, outliers = labels >= 0, np.flatnonzero(labels < 0)
-    alone = labels.copy()
-    alone[outliers] = labels.max() + 1 + np.arange(len(outliers))
+    kept, alone = labels >= 0, singletons(labels)
     known, clustered = pids[kept], labels[kept]
     return {
         "nmi": float(normalized_mutual_info_score(known, clustered)),

@@ -19,6 +19,11 @@ class Ranking:
     first_match: np.ndarray  # (Q,) int64: rank of the first match, from 1
 
     @property
+    def measured(self) -> bool:
+        """Whether any query counts; else there is nothing below."""
+        return bool((self.first_match > 0).any())
+
+    @property
     def mean_average_precision(self) -> float:
         """mAP, 0 .. 1."""
         return float(np.nanmean(self.average_precision))
@@ -126,9 +131,10 @@ def rank_blocks(
 ) -> tuple[Ranking, Nearest]:
     """Rank distances that come in blocks (first query, (b, G)), so that the (Q, G) matrix never exists.
 
-    Also the ``kept`` nearest of each query.
+    Also the ``kept`` nearest of each query. No query is no block.
     """
-    parts, nearest = [], []
+    parts = [Ranking(np.empty(0), np.empty(0, np.int64))]
+    nearest = [(np.empty((0, kept), np.int32), np.empty((0, kept), np.float32))]
     ids = [np.asarray(each, np.int64) for each in (query_pids, gallery_pids, query_camids, gallery_camids)]
     for start, distmat in blocks:
         rows = slice(start, start + len(distmat))

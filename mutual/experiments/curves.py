@@ -9,28 +9,44 @@ import pandas as pd
 from mutual.base.columns import header_of, integers, numbers, read_columns
 from mutual.base.errors import InputError
 from mutual.base.params import FIRST_ROUND, round_number
-from mutual.experiments.summary import ACCURACY, Result, label_figures, mean_of_peers
+from mutual.experiments.choice import LABEL_FREE, LabelFree
+from mutual.experiments.results import ACCURACY, Result
+from mutual.experiments.summary import is_measured, label_figures, mean_of_peers
 
 ITERATION = "iteration"
 
 
 def round_table(results: Mapping[str, Result]) -> str:
-    """CSV, one line a round: accuracy and pseudo labels, shares 0 .. 1; the latter are empty in round 0."""
+    """CSV, one line a round: accuracy and pseudo labels, shares 0 .. 1; the latter are empty in round 0.
+
+    No line where nothing is measured: a plot takes an empty cell for a zero.
+    """
     rows = [
         {"round": round_number(name), **mean_of_peers(result), **result["pseudo_labels"]}
         for name, result in results.items()
+        if is_measured(results)
     ]
     return as_csv(pd.DataFrame(rows, columns=["round", *ACCURACY, *label_figures(results.values())]))
 
 
 def label_table(results: Mapping[str, Result]) -> str:
-    """CSV, one line for each round that has pseudo labels: a plot takes an empty cell for a zero."""
+    """CSV, one line for each round that has pseudo labels."""
     rows = [
         {"round": round_number(name), **result["pseudo_labels"]}
         for name, result in results.items()
         if name != FIRST_ROUND
     ]
     return as_csv(pd.DataFrame(rows, columns=["round", *label_figures(results.values())]))
+
+
+def label_free_curves(label_free: LabelFree) -> dict[str, str]:
+    """For each figure that needs no label a CSV of its own, with the rounds that have it: ``round,value``."""
+    curves = {}
+    for key in LABEL_FREE:
+        rows = [(round_number(name), figures[key]) for name, figures in label_free.items() if key in figures]
+        if rows:
+            curves[key] = as_csv(pd.DataFrame(rows, columns=["round", "value"]))
+    return curves
 
 
 def as_csv(table: pd.DataFrame) -> str:

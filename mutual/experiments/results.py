@@ -1,6 +1,6 @@
 """What a round's test wrote, read with every figure in its range."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
@@ -14,19 +14,23 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Agreement = Annotated[float, Field(ge=-1, le=1 + 1e-9)]  # NMI of two equal clusterings may be 1.0000000000000002
 
 
-class Accuracy(TypedDict):
-    """Of one peer."""
+Result = Mapping[str, Any]  # as RoundResult below
+ACCURACY = ("mAP", "rank1", "rank5", "rank10")
+
+
+class Accuracy(TypedDict, total=False):
+    """Of one peer: all four, and perhaps the re-ranked two; nothing where there are no labelled test images."""
 
     mAP: Share
     rank1: Share
     rank5: Share
     rank10: Share
-    rerank_mAP: NotRequired[Share]
-    rerank_rank1: NotRequired[Share]
+    rerank_mAP: Share
+    rerank_rank1: Share
 
 
 class Labels(TypedDict, total=False):
-    """Of the round's pseudo labels against the true identities; r00 has none."""
+    """Of the round's pseudo labels, against the true identities where these are known; r00 has none."""
 
     clusters: Annotated[int, Field(ge=1)]
     outliers: Share
@@ -49,6 +53,7 @@ class RoundResult(TypedDict):
 
     peers: Annotated[dict[str, Accuracy], Field(min_length=1)]
     pseudo_labels: Labels
+    label_free: NotRequired[dict[str, float]]  # of the features and clusters that the round started from
     computed: Computed
 
 
@@ -61,7 +66,17 @@ def read_result(path: Path, seeds: Sequence[int], labelled: bool) -> dict[str, A
     if set(result["peers"]) != set(map(str, seeds)):
         expected, found = ", ".join(map(str, seeds)), ", ".join(result["peers"])
         raise InputError(f"{path}: peers: expected {expected} as in params.yaml, found {shown(found)}")
-    missing = set(Labels.__annotations__) - set(result["pseudo_labels"])
-    if labelled and missing:
-        raise InputError(f"{path}: pseudo_labels: expected {', '.join(sorted(missing))} too")
+    for seed, peer in result["peers"].items():
+        if peer and (missing := [key for key in ACCURACY if key not in peer]):
+            raise InputError(f"{path}: peers.{seed}.{missing[0]}: missing, as if there were no labelled test images")
+    if len({frozenset(peer) for peer in result["peers"].values()}) > 1:
+        raise InputError(f"{path}: peers: expected the same figures of each")
+    if labelled and (absent := needed(result["pseudo_labels"]) - set(result["pseudo_labels"])):
+        raise InputError(f"{path}: pseudo_labels: expected {', '.join(sorted(absent))} too")
     return result
+
+
+def needed(labels: Labels) -> set[str]:
+    """What is known of a round's pseudo labels: their number at least; and all of their quality or none of it."""
+    sizes = {"clusters", "outliers"}
+    return set(Labels.__annotations__) if set(labels) - sizes else sizes

@@ -13,6 +13,7 @@ from mutual.base.errors import InputError
 from mutual.base.store import read_array, written_beside
 
 COLUMNS = ["file", "pid", "camid"]
+UNKNOWN = -1  # pid of an image of which nobody said who is on it
 DISTRACTOR = 0  # market1501: background or nobody in particular, stays in the gallery
 
 # images and identities (without distractors) of each split as published; market1501 without its junk
@@ -61,10 +62,10 @@ def read_cameras(path: Path) -> tuple[list[str], np.ndarray]:
 def read_images(path: Path, count: int | None = None) -> np.ndarray:
     """A packed array, memory-mapped: (N, height, width, 3) uint8; ``count`` is the N of its index, where that is read.
 
-    Raises :class:`InputError` for another array, and for one without a row.
+    Raises :class:`InputError` for another array, and for a training set without a row; the others may be empty.
     """
     images = read_array(path, dtype=np.uint8, shape=(count, None, None, 3))
-    if not images.size:
+    if not images.size and (len(images) or path.stem == "train"):
         raise InputError(f"{path}: expected images, found none")
     return images
 
