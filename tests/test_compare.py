@@ -93,3 +93,8 @@ def test_what_dvc_knows_is_printed(
         "alpha=0.5",
     ]
     assert output.err == "left out: broken: no results in metrics/summary.json\n"
+
+
+def test_what_is_not_measured_is_a_dash() -> None:
+    nothing = Experiment("mine", {"alpha": 0.95, "seeds": [1, 2]}, {})
+    assert overview([nothing]).splitlines()[2].split() == ["mine", "-", "-", "-"]

@@ -343,3 +343,23 @@ def test_accuracy_is_map_and_three_ranks() -> None:
     # first matches at ranks 1, 2, 5, 6 and 11; the last query has none
     found = Ranking(np.array([1, 0.5, 0.25, 0.125, 0.125, np.nan]), np.array([1, 2, 5, 6, 11, 0]))
     assert accuracy(found) == pytest.approx({"mAP": 0.4, "rank1": 0.2, "rank5": 0.6, "rank10": 0.8})
+
+
+def test_without_labels_nothing_is_measured_and_neighbours_are_kept() -> None:
+    distmat = np.array([[0.3, 0.1, 0.2]], np.float32)
+    unknown = np.array([-1])
+    # images whose identity is unknown are no matches of each other, nor are those of the query's camera left out
+    for cameras in (np.arange(1, 4), np.zeros(3, int)):
+        blocks = iter([(0, distmat)])
+        ranking, nearest = rank_blocks(blocks, unknown, np.full(3, -1), np.array([0]), cameras, kept=2)
+        assert np.isnan(ranking.average_precision).all()
+        assert accuracy(ranking) == {}
+        assert nearest.row.tolist() == [[1, 2]]
+
+
+def test_no_query_is_no_figure() -> None:
+    none = np.empty(0, np.int64)
+    ranking, nearest = rank_blocks(iter([]), none, np.arange(3), none, np.arange(3), kept=4)
+    assert not ranking.measured
+    assert accuracy(ranking) == {}
+    assert nearest.row.shape == nearest.distance.shape == (0, 4)

@@ -9,7 +9,7 @@ import pytest
 
 from mutual.base.errors import InputError
 from mutual.base.store import write_json
-from mutual.experiments import curves, summary
+from mutual.experiments import choice, curves, summary
 from mutual.experiments.results import read_result
 from stages import report
 
@@ -302,3 +302,79 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
     assert sorted(tmp_path.glob("metrics/rounds/*")) + sorted(tmp_path.glob("metrics/losses/*")) == sorted(
         before, key=lambda path: (path.parent.name != "rounds", path)
     )
+
+
+# --- without labelled test images ------------------------------------------------------------------------------------
+
+
+def unmeasured() -> dict[str, Any]:
+    results = three_rounds()
+    for result in results.values():
+        result["peers"] = {"1": {}, "2": {}}
+        result["pseudo_labels"] = {
+            key: result["pseudo_labels"][key] for key in ("clusters", "outliers") if result["pseudo_labels"]
+        }
+    return results
+
+
+def test_nothing_is_measured_where_nobody_labelled() -> None:
+    figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.3, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
+    found = summary.summary(unmeasured(), figures)
+    expected = {"last_round": 3, "chosen_round": 1, "last_clusters": 80, "last_outliers": 0.0, "last_silhouette": 0.2}
+    assert found == expected
+    table = summary.results_table("a to b", unmeasured(), figures)
+    assert "There are no labelled test images" in table
+    assert "mAP" not in table
+    assert "NMI" not in table.replace("camera NMI", "")
+    assert cells(table.split("| without labels |")[0], "round 3") == ["round 3", "80", "0.0"]
+    assert curves.round_table(unmeasured()).splitlines() == ["round,mAP,rank1,rank5,rank10,clusters,outliers"]
+    assert curves.label_table(unmeasured()).splitlines()[0] == "round,clusters,outliers"
+
+
+def test_what_needs_no_label_has_a_table_of_its_own() -> None:
+    figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.3, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
+    table = summary.results_table("a to b", three_rounds(), figures).split("| without labels |")[1]
+    assert cells(table, "direct transfer") == ["direct transfer", "0.100", ""]
+    assert cells(table, "round 1") == ["round 1", "0.300", "0.500"]
+    assert "Highest silhouette: round 1." in table
+    found = summary.summary(three_rounds(), figures)
+    assert found["chosen_mAP"] == pytest.approx(
+        0.35
+    )  # the mean of both peers of r01, where best on test is one of them
+    assert found["best_on_test_mAP"] == 0.5
+
+
+def test_direct_transfer_may_be_the_choice() -> None:
+    found = summary.summary(three_rounds(), {"r00": {"silhouette": 0.3}, "r03": {"silhouette": 0.3}})
+    assert (found["chosen_round"], found["chosen_mAP"]) == (0, found["direct_mAP"])
+    assert found["best_on_test_round"] == 1
+
+
+def test_a_round_has_the_figures_of_the_round_that_starts_from_it() -> None:
+    results = three_rounds()
+    for i in (1, 2, 3):
+        results[f"r0{i}"]["label_free"] = {"silhouette": i / 10}
+    starts = {"r01": "r00", "r02": "r01", "r03": "r01"}
+    found = choice.label_free(results, starts, {"silhouette": 0.9})
+    assert {name: figures["silhouette"] for name, figures in found.items()} == {"r00": 0.1, "r01": 0.2, "r03": 0.9}
+    assert choice.chosen(found) == "r03"
+    assert choice.chosen({}) is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "named"),
+    [
+        (("peers", "2"), {}, "peers: expected the same"),
+        (("pseudo_labels",), {"clusters": 3, "outliers": 0.0, "nmi": 0.5}, "pseudo_labels: expected ari"),
+        (("pseudo_labels",), {"clusters": 3}, "pseudo_labels: expected outliers"),
+    ],
+)
+def test_half_a_result_is_none(tmp_path: Path, place: tuple[str, ...], value: Any, named: str) -> None:
+    result = three_rounds()["r01"]
+    part = result
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    write_json(tmp_path / "r01.json", result)
+    with pytest.raises(InputError, match=named):
+        read_result(tmp_path / "r01.json", [1, 2], labelled=True)

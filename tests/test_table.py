@@ -370,3 +370,16 @@ def test_what_dvc_refuses_is_said_in_one_line(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=r"^dvc exp show: [^\n]+$"):
         states.exp_show()
+
+
+def test_what_is_not_measured_has_no_figures() -> None:
+    nothing = experiment()._replace(metrics={})
+    rows = table_rows([nothing, experiment(alpha=0.5)], [])
+    assert [row["last_mAP"] for row in rows].count(None) == 1
+    for text in (as_csv(rows), as_markdown(rows, ["here"]), as_latex(rows)):
+        assert "nan" not in text.lower()
+        assert "none" not in text.lower()
+    assert " |  |  |" in as_markdown(rows, ["here"])
+    # of repeats, too, a mean over some of them would be another group's
+    (row,) = table_rows([nothing, experiment(seed=2)], [])
+    assert row["last_mAP"] is None

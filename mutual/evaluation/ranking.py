@@ -41,7 +41,7 @@ def rank_distances(
     query_camids: np.ndarray,
     gallery_camids: np.ndarray,
 ) -> Ranking:
-    """Rank each row of the (Q, G) distances; pids and camids are (Q,) and (G,) integers.
+    """Rank each row of the (Q, G) distances; pids and camids are (Q,) and (G,) integers; a pid below 0 is unknown.
 
     Gallery images of the query's own pid *and* camera are left out. The average precision is the mean, over a query's
     matches, of the share of matches among all images at most as far away (scikit-learn's definition, also with ties).
@@ -72,7 +72,7 @@ def _ranked(
         for g in range(count):
             own += gallery_pids[g] == query_pids[q]
             total += gallery_pids[g] == query_pids[q] and gallery_camids[g] != query_camids[q]
-        if total == 0:
+        if total == 0 or query_pids[q] < 0:  # nobody knows who is a match of an unknown
             continue
         # distances of the query's own pid: matches first, then what is left out
         same = np.empty(own, distmat.dtype)
@@ -166,7 +166,7 @@ def _nearest(
             value = distmat[q, g]
             if kept == 0 or not value < distance[q, kept - 1]:
                 continue
-            if gallery_pids[g] == query_pids[q] and gallery_camids[g] == query_camids[q]:
+            if gallery_pids[g] == query_pids[q] >= 0 and gallery_camids[g] == query_camids[q]:
                 continue
             place = kept - 1
             while place > 0 and value < distance[q, place - 1]:

@@ -41,7 +41,7 @@ def without_copies(experiments: Iterable[Experiment]) -> tuple[list[Experiment],
         first = next((each for each in kept if each.params == experiment.params), None)
         if first is None:
             kept.append(experiment)
-        elif any(first.metrics[key] != experiment.metrics[key] for key in FIGURES):
+        elif any(first.metrics.get(key) != experiment.metrics.get(key) for key in FIGURES):
             others.append(experiment)
     return kept, others
 
@@ -145,7 +145,7 @@ def table_rows(experiments: Iterable[Experiment], published: Sequence[Mapping[st
             | published_figures(group[0].params, published)
             for name, group in zip(names, members, strict=True)
         ]
-        rows += sorted(found, key=lambda row: (row["last_mAP"], row["method"]))
+        rows += sorted(found, key=lambda row: (row["last_mAP"] or 0, row["method"]))
     return rows
 
 
@@ -154,10 +154,16 @@ def task_of(params: Params) -> tuple[str, str]:
 
 
 def mean_and_spread(metrics: Sequence[Mapping[str, float]]) -> Row:
-    """Of each figure the mean and, of two experiments or more, the sample standard deviation (``_sd``)."""
+    """Of each figure the mean and, of two experiments or more, the sample standard deviation (``_sd``).
+
+    None where it was not measured, or not in all of them.
+    """
     row: Row = {}
     for key in FIGURES:
-        values = [100 * found[key] for found in metrics]
+        values = [100 * found[key] for found in metrics if key in found]
+        if len(values) < len(metrics):
+            row |= {key: None, f"{key}_sd": None}
+            continue
         row[key] = statistics.mean(values)
         row[f"{key}_sd"] = statistics.stdev(values) if len(values) > 1 else None
     return row

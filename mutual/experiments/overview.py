@@ -33,9 +33,9 @@ def overview(experiments: Sequence[Experiment]) -> str:
 
 
 def cells(metrics: Mapping[str, float]) -> list[str]:
-    """mAP / rank-1 of each protocol, percent."""
-    pairs = [[100 * metrics[f"{protocol}_{key}"] for key in ("mAP", "rank1")] for protocol in PROTOCOLS]
-    return [f"{mean_ap:.1f} / {rank1:.1f}" for mean_ap, rank1 in pairs]
+    """mAP / rank-1 of each protocol, percent; a dash where it was not measured."""
+    keys = [(f"{protocol}_mAP", f"{protocol}_rank1") for protocol in PROTOCOLS]
+    return [" / ".join(f"{100 * metrics[key]:.1f}" for key in pair) if pair[0] in metrics else "-" for pair in keys]
 
 
 def differing(first: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:

@@ -8,10 +8,13 @@ from mutual.experiments.comparison import ACCURACY, FIGURES, PROTOCOLS, Row
 
 
 def cells(row: Row, plus_minus: str) -> list[str]:
-    """The figures: mean ± standard deviation (published)."""
+    """The figures: mean ± standard deviation (published); empty where there is none."""
     found = []
     for key in FIGURES:
         spread, published = row[f"{key}_sd"], row.get(f"published_{key}")
+        if row[key] is None:
+            found.append("" if published is None else f"({published:.1f})")
+            continue
         text = f"{row[key]:.1f}" + ("" if spread is None else f" {plus_minus} {spread:.1f}")
         found.append(text + ("" if published is None else f" ({published:.1f})"))
     return found
