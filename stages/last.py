@@ -31,7 +31,7 @@ def main() -> None:
     """No arguments: the last round is the last to run."""
     arguments(__doc__, "stages.last").parse_args()
     params, device, last = read_params(), deterministic_device(), list(read_rounds())[-1]
-    images = {split: read_images(PACKED / f"target/{split}.npy") for split in SPLITS}
+    images = {split: read_images(PACKED / f"target/{split}.npy", may_be_empty=split != "train") for split in SPLITS}
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     images["source"] = read_images(PACKED / "source/train.npy")[: None if by_distance else 0]
     files, camids = read_cameras(PACKED / "target/train.csv")

@@ -11,15 +11,14 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
 from mutual.base.store import ask_room, folder_beside
+from mutual.datasets.checks import check_counts, check_source, check_target, table
 from mutual.datasets.layouts import image_folders, read_dataset
 from mutual.datasets.packing import pack
 from mutual.datasets.tracked import unseen
-from mutual.images.index import Index, check_counts, check_identities, check_matches, identities, write_index
+from mutual.images.index import write_index
 from mutual.machine.processes import cpus
 from stages import PACKED
 from stages.door import arguments
@@ -38,10 +37,10 @@ def main() -> None:
     fault = next(unseen(Path(folder), image_folders(layout), f"{packed.name}_root"), None)
     if fault and "DVC_STAGE" in os.environ:  # by hand, the stage reads it all the same
         raise InputError(fault)
-    splits, remarks = read_dataset(root, layout)
-    warnings = check_counts(name, splits, layout) + check_matches(root, splits["query"], splits["gallery"])
-    if packed.name == "source":  # of the target no pid is trained on
-        warnings += check_identities(root, splits["train"])
+    splits, remarks, further = read_dataset(root, layout)
+    # of the target no pid is trained on
+    warnings = check_source(root, splits) if packed.name == "source" else check_target(root, splits)
+    warnings = check_counts(name, splits, layout) + warnings
     print(f"{packed.name}: {name} ({layout}, {root})", table(splits, layout), *remarks, sep="\n", flush=True)
     for warning in [fault, *warnings] if fault else warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -52,16 +51,7 @@ def main() -> None:
         for split, index in splits.items():
             size = params.size.image_height, params.size.image_width
             pack(root, index.file, beside / f"{split}.npy", *size, cpus(), f"{name} {split}")
-            write_index(beside / f"{split}.csv", index)
-
-
-def table(splits: dict[str, Index], layout: str) -> str:
-    """One line for each split: images, identities, cameras, images of distractors."""
-    lines = [f"{'split':8}{'images':>9}{'ids':>7}{'cameras':>9}{'distractors':>13}"]
-    for split, index in splits.items():
-        pids, distractors = identities(index, layout)
-        lines.append(f"{split:8}{len(index):9,}{pids:7,}{len(np.unique(index.camid)):9}{distractors:13,}")
-    return "\n".join(lines)
+            write_index(beside / f"{split}.csv", index, further.get(split))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mutual.base.errors import InputError
+from mutual.datasets.checks import PUBLISHED, check_counts
 from mutual.datasets.layouts import read_dataset
-from mutual.images.index import PUBLISHED, check_counts
 from tools import bench
 
 
@@ -20,7 +20,7 @@ def test_fake_sets_have_the_published_counts_and_names(
     small = {split: (images // 10, max(2, pids // 100)) for split, (images, pids) in PUBLISHED[name].items()}
     monkeypatch.setitem(PUBLISHED, name, small)
     bench.fake_dataset(tmp_path / "raw", name)
-    splits, _ = read_dataset(tmp_path / "raw", name)
+    splits, *_ = read_dataset(tmp_path / "raw", name)
     assert check_counts(name, splits, name) == []
     assert max(int(index.camid.max()) for index in splits.values()) == bench.CAMERAS[name]
 

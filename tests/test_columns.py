@@ -25,6 +25,15 @@ def test_the_columns_of_a_table_with_the_line_ends_of_any_system(tmp_path: Path,
     assert read_columns(path, HEADER, ["camid", "file"]) == [["1", "3"], ["a/1.jpg", "b/2.jpg"]]
 
 
+def test_further_columns_where_they_may_be(tmp_path: Path) -> None:
+    path = table(tmp_path, b"file,pid,camid,date\na,1,2,monday\nb,3,4,\n")
+    assert read_columns(path, HEADER, ["camid"], longer=True) == [["2", "4"]]
+    assert read_columns(table(tmp_path, b"file,pid,camid\na,1,2\n"), HEADER, ["file"], longer=True) == [["a"]]
+    for content, line in ((b"file,pid,camid,date\na,1,2\n", 2), (b"file,pid\na,1\n", 1), (b"file,camid,pid,x\n", 1)):
+        with pytest.raises(InputError, match=rf"line {line}: expected file,pid,camid, found"):
+            read_columns(table(tmp_path, content), HEADER, longer=True)
+
+
 def test_quoted_fields_and_names_that_are_no_utf8(tmp_path: Path) -> None:
     path = table(tmp_path, b'file,pid,camid\n"a,""1"".jpg",2,1\n\xff.jpg,3,1\n')
     assert read_columns(path, HEADER, ["file"]) == [['a,"1".jpg', "\udcff.jpg"]]

@@ -1,20 +1,32 @@
-"""The three published layouts, drawn small: what is read, in which order, and what is refused in one line."""
+"""The published layouts, drawn small: what is read, in which order, and what is refused in one line."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mutual.base.errors import InputError
-from mutual.datasets.layouts import read_dataset
-from mutual.images.index import (
-    Index,
+from mutual.datasets.checks import (
+    MATCH,
     check_counts,
     check_identities,
     check_matches,
+    check_source,
+    check_target,
     identities,
+)
+from mutual.datasets.layouts import read_dataset
+from mutual.datasets.packing import pack
+from mutual.images.index import (
+    UNKNOWN,
+    Index,
+    matched,
     read_cameras,
+    read_further,
+    read_images,
     read_index,
+    read_split,
     relabel,
     write_index,
 )
@@ -211,13 +223,22 @@ def test_one_folder_too_high_or_too_low(tmp_path: Path) -> None:
             read(wrong, "market1501")
 
 
-@pytest.mark.parametrize("missing", ["query", "bounding_box_test"])
-def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path, missing: str) -> None:
-    folders(tmp_path, {name: files for name, files in DUKE.items() if name != missing})
+def test_a_missing_folder_or_a_file_in_its_place(tmp_path: Path) -> None:
+    folders(tmp_path, {name: files for name, files in DUKE.items() if name != "bounding_box_train"})
     for _ in range(2):
-        with pytest.raises(InputError, match=f"{missing}: not found, but the layout dukemtmc has it$"):
+        with pytest.raises(InputError, match=r"bounding_box_train: not found, but the layout dukemtmc has it$"):
             read(tmp_path, "dukemtmc")
-        touch(tmp_path / missing)
+        touch(tmp_path / "bounding_box_train")
+
+
+@pytest.mark.parametrize(("folder", "split"), [("query", "query"), ("bounding_box_test", "gallery")])
+def test_query_and_gallery_may_be_missing_which_is_said(tmp_path: Path, folder: str, split: str) -> None:
+    folders(tmp_path, {name: files for name, files in DUKE.items() if name != folder})
+    for _ in range(2):
+        splits, remarks, _ = read_dataset(tmp_path, "dukemtmc")
+        assert [name for name, index in splits.items() if not len(index)] == [split]
+        assert remarks == [f"{folder}: not there: no images for {split}"]
+        touch(tmp_path / folder)
 
 
 def test_a_missing_folder_of_msmt17_has_two_names(tmp_path: Path) -> None:
@@ -261,13 +282,57 @@ def test_an_image_listed_in_train_and_in_val(tmp_path: Path, start: str) -> None
         read(tmp_path, "msmt17")
 
 
-def test_an_empty_split(tmp_path: Path) -> None:
+def test_an_empty_train(tmp_path: Path) -> None:
+    folders(tmp_path / "a", {**MARKET, "bounding_box_train": ["Thumbs.db"]})
+    (msmt17(tmp_path / "b") / "list_train.txt").write_text("")
+    (tmp_path / "b" / "list_val.txt").write_text("\n")
+    for root, layout in (("a", "market1501"), ("b", "msmt17")):
+        with pytest.raises(InputError, match=r"no images for train: expected files named PID_"):
+            read(tmp_path / root, layout)
+
+
+def test_an_empty_query_or_gallery(tmp_path: Path) -> None:
     folders(tmp_path / "a", {**MARKET, "query": ["Thumbs.db"]})
     folders(tmp_path / "b", {**MARKET, "bounding_box_test": ["-1_c2s1_000301_02.jpg"]})
     (msmt17(tmp_path / "c") / "list_query.txt").write_text("\n")
     for root, layout, split in (("a", "market1501", "query"), ("b", "market1501", "gallery"), ("c", "msmt17", "query")):
-        with pytest.raises(InputError, match=f"no images for {split}: expected files named PID_"):
-            read(tmp_path / root, layout)
+        splits = read(tmp_path / root, layout)
+        assert [name for name, index in splits.items() if not len(index)] == [split]
+        assert splits[split].pid.shape == splits[split].camid.shape == (0,)
+        assert splits[split].pid.dtype == np.int64
+
+
+def test_msmt17_without_its_test_images(tmp_path: Path) -> None:
+    shutil.rmtree(msmt17(tmp_path) / "test")
+    for name in ("list_query.txt", "list_gallery.txt"):
+        (tmp_path / name).unlink()
+    splits, remarks, _ = read_dataset(tmp_path, "msmt17")
+    assert [len(splits[split]) for split in ("train", "query", "gallery")] == [3, 0, 0]
+    assert remarks == [
+        "list_query.txt: not there: no images for query",
+        "list_gallery.txt: not there: no images for gallery",
+    ]
+
+
+VERI = {
+    "image_train": ["0001_c016_00001290_0.jpg", "0001_c001_00016450_0.jpg"],
+    "image_query": ["0002_c002_00030600_0.jpg"],
+    "image_test": ["0002_c003_00030640_0.jpg", "0769_c019_00078685_0.jpg"],
+}
+
+
+def test_veri776(tmp_path: Path) -> None:
+    splits = read(folders(tmp_path, VERI), "veri776")
+    assert [[row[1:] for row in rows(index)] for index in splits.values()] == [
+        [(1, 1), (1, 16)],
+        [(2, 2)],
+        [(2, 3), (769, 19)],
+    ]
+    (tmp_path / "image_query" / "0002_c002.jpg").touch()
+    with pytest.raises(
+        InputError, match=r"0002_c002.jpg: veri776 expects names PID_cCAMERA_TIME_NUMBER such as 0002_c"
+    ):
+        read(tmp_path, "veri776")
 
 
 def index(*pairs: tuple[int, int]) -> Index:
@@ -281,14 +346,42 @@ def test_queries_without_a_match_are_counted() -> None:
     # pid 2 is seen by its own camera alone, pid 3 is not in the gallery
     (line,) = check_matches(Path("set"), index((1, 1), (2, 1), (2, 2), (3, 1)), gallery)
     assert line.startswith("set: 2 of 4 queries have no gallery image of the same pid in another camera")
-    with pytest.raises(
-        InputError, match=r"^set: no query has a gallery image of the same pid in another camera, such as"
-    ):
-        check_matches(Path("set"), index((2, 1), (3, 1)), gallery)
-    with pytest.raises(
-        InputError, match=r"in another camera: all are of camera 7; where cameras are not known, give ea"
-    ):
-        check_matches(Path("set"), index((2, 7), (3, 7)), index((2, 7), (3, 7)))
+
+
+def test_what_is_not_known_matches_nothing() -> None:
+    query, gallery = index((UNKNOWN, 1), (1, 1), (2, 2)), index((UNKNOWN, 3), (1, 2), (2, 2))
+    assert matched(query, gallery).tolist() == [False, True, False]
+    assert matched(index(), gallery).shape == (0,)
+
+
+NO_TEST = "set: no labelled test images: {}; adaptation runs, nothing is measured"
+
+
+@pytest.mark.parametrize(
+    ("query", "gallery", "reason"),
+    [
+        (index(), index(), "query and gallery have no images"),
+        (index((1, 1)), index(), "gallery has no images"),
+        (index((UNKNOWN, 1)), index((1, 2)), "no image of query has a pid"),
+        (index((2, 1), (2, 1)), index((2, 1)), f"no query has {MATCH}: all are of camera 1"),
+        (index((2, 1), (3, 1)), index((2, 1), (4, 2)), f"no query has {MATCH}, such as 0.jpg"),
+    ],
+)
+def test_a_target_may_have_no_labelled_test_images_a_source_may_not(query: Index, gallery: Index, reason: str) -> None:
+    splits = {"train": index((1, 1), (1, 2), (2, 1)), "query": query, "gallery": gallery}
+    assert check_target(Path("set"), splits) == [NO_TEST.format(reason)]
+    with pytest.raises(InputError, match=rf"^set: {reason}: expected a labelled test set, by which the source's"):
+        check_source(Path("set"), splits)
+
+
+def test_labels_that_were_meant_are_not_taken_for_dummies() -> None:
+    seen = index((2, 7), (3, 7))
+    splits = {"train": index((1, 1), (1, 2), (2, 1)), "query": seen, "gallery": seen}
+    for check in (check_source, check_target):
+        with pytest.raises(
+            InputError, match=r"^set: no query has .* in another camera: all are of camera 7; where cameras are not"
+        ):
+            check(Path("set"), splits)
 
 
 def test_a_source_needs_identities_with_several_images() -> None:
@@ -299,6 +392,8 @@ def test_a_source_needs_identities_with_several_images() -> None:
         check_identities(Path("set"), index((1, 1), (2, 1), (3, 1)))
     with pytest.raises(InputError, match=r"^set: train has 2 images of 1 ids, "):
         check_identities(Path("set"), index((1, 1), (1, 2)))
+    with pytest.raises(InputError, match=r"^set: 1 of 3 images of train have no pid: expected a source whose"):
+        check_identities(Path("set"), index((1, 1), (1, 2), (UNKNOWN, 1)))
 
 
 def test_published_counts() -> None:
@@ -330,6 +425,41 @@ def test_index_round_trip_keeps_odd_names(tmp_path: Path) -> None:
     assert (tmp_path / "query.csv").read_bytes().startswith(b"file,pid,camid\nquery/1_c1.jpg,1,1\n")
     files, camids = read_cameras(tmp_path / "query.csv")
     assert (files, camids.tolist()) == (written.file, [1, 1, 6])
+
+
+def test_an_index_of_unknown_pids_and_further_columns(tmp_path: Path) -> None:
+    path = tmp_path / "train.csv"
+    written = index((UNKNOWN, 1), (0, 2), (7, 3))
+    further = {"date": ["2024-01-05", "", 'x,\n"y"'], "side": ["left", "right", "left"]}
+    write_index(path, written, further)
+    assert path.read_bytes().startswith(b"file,pid,camid,date,side\n0.jpg,,1,2024-01-05,left\n1.jpg,0,2,,right\n")
+    assert rows(read_index(path)) == rows(written)
+    assert read_cameras(path)[1].tolist() == [1, 2, 3]
+    assert read_further(path) == further
+    assert identities(read_index(path), "csv") == (2, 0)
+    write_index(path, written)
+    assert read_further(path) == {}
+    path.write_text("file,cluster,camid\n")
+    with pytest.raises(InputError, match=r"line 1: expected file,pid,camid, found"):
+        read_further(path)
+
+
+def test_empty_query_and_gallery_are_read_an_empty_train_is_not(tmp_path: Path) -> None:
+    for split in ("train", "query"):
+        pack(tmp_path, [], tmp_path / f"{split}.npy", 4, 2, 1, split)
+        write_index(tmp_path / f"{split}.csv", index())
+    assert (tmp_path / "query.csv").read_bytes() == b"file,pid,camid\n"
+    images, found = read_split(tmp_path, "query")
+    assert images.shape == (0, 4, 2, 3)
+    assert images.dtype == np.uint8
+    assert len(found) == 0
+    assert read_images(tmp_path / "query.npy", may_be_empty=True).shape == (0, 4, 2, 3)
+    for read_it in (lambda: read_split(tmp_path, "train"), lambda: read_images(tmp_path / "query.npy")):
+        with pytest.raises(InputError, match=r"\.npy: expected images, found none$"):
+            read_it()
+    np.save(tmp_path / "query.npy", np.zeros((0, 0, 2, 3), np.uint8))
+    with pytest.raises(InputError, match=r"query\.npy: expected images, found none$"):
+        read_split(tmp_path, "query")
 
 
 def test_cameras_are_read_without_looking_at_the_pids(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_a_folder_a_person_is_read_and_what_is_left_out_is_said(tmp_path: Path) 
     for path in sorted((root / "bounding_box_train").glob("0002_*")):
         path.rename(path.parent / "0002" / path.name)
     touch(root / "query" / "Thumbs.db")
-    splits, remarks = read_dataset(root, "market1501")
+    splits, remarks, _ = read_dataset(root, "market1501")
     assert splits["train"].file[:2] == [
         "bounding_box_train/0002/0002_c1s1_000451_03.jpg",
         "bounding_box_train/0002/0002_c2s1_000776_01.jpg",
@@ -78,9 +78,9 @@ def test_images_that_no_list_names_are_counted(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_other_files_says_so(tmp_path: Path) -> None:
-    root = folders(tmp_path, {**MARKET, "query": ["0001_c1.heic", "0002_c1.heic"]})
+    root = folders(tmp_path, {**MARKET, "bounding_box_train": ["0001_c1.heic", "0002_c1.heic"]})
     with pytest.raises(
-        InputError, match=r"; left out: 2 of no image format that is read here \(query/0001_c1.heic and"
+        InputError, match=r"; left out: 2 of no image format that is read here \(bounding_box_train/0001_c1.heic and"
     ):
         read_dataset(root, "market1501")
 

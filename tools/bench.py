@@ -29,9 +29,9 @@ from PIL import Image
 
 from mutual.base.errors import InputError, run
 from mutual.base.store import write_text
-from mutual.datasets.layouts import read_dataset
+from mutual.datasets.checks import PUBLISHED, check_counts
+from mutual.datasets.layouts import FOLDERS, read_dataset
 from mutual.datasets.packing import pack
-from mutual.images.index import PUBLISHED, check_counts
 from mutual.machine.processes import cpus
 from stages.door import arguments
 from tools import preset
@@ -148,7 +148,7 @@ def start(stage: str) -> Timed:
 
 # --- prepare at full size --------------------------------------------------------------------------------------------
 
-CAMERAS = {"market1501": 6, "dukemtmc": 8, "msmt17": 15}
+CAMERAS = {"market1501": 6, "dukemtmc": 8, "msmt17": 15, "veri776": 20}
 FILES = 64  # of their own; all others are links to them
 
 
@@ -158,7 +158,7 @@ def prepare(name: str) -> Timed:
         root = Path(folder) / "raw"
         fake_dataset(root, name)
         start = time.perf_counter()
-        splits, _ = read_dataset(root, name)
+        splits = read_dataset(root, name).splits
         deviations = check_counts(name, splits, name)
         for split, index in splits.items():
             pack(root, index.file, Path(folder) / f"{split}.npy", 64, 32, cpus(), f"{name} {split}")
@@ -176,7 +176,6 @@ def fake_dataset(root: Path, name: str) -> None:
     for number in range(FILES):
         pixels = rng.integers(0, 256, (8, 4, 3), np.uint8)
         Image.fromarray(pixels).resize((64, 128)).save(root / "own" / f"{number}.jpg", quality=90)
-    folders = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
     for split, (images, pids) in PUBLISHED[name].items():
         lines = []
         for i in range(images):
@@ -185,10 +184,9 @@ def fake_dataset(root: Path, name: str) -> None:
                 path = f"{pid:04d}/{pid:04d}_{i // pids:03d}_{camera:02d}_0303{split}_{i:06d}_0.jpg"
                 lines.append(f"{path} {pid}\n")
                 place = root / ("train" if split == "train" else "test") / path
-            elif name == "dukemtmc":
-                place = root / folders[split] / f"{pid:04d}_c{camera}_f{i:07d}.jpg"
             else:
-                place = root / folders[split] / f"{pid:04d}_c{camera}s1_{i:06d}_00.jpg"
+                rest = {"market1501": f"s1_{i:06d}_00", "dukemtmc": f"_f{i:07d}", "veri776": f"_{i:08d}_0"}[name]
+                place = root / FOLDERS[name][split] / f"{pid:04d}_c{camera}{rest}.jpg"
             place.parent.mkdir(parents=True, exist_ok=True)
             os.link(root / "own" / f"{i % FILES}.jpg", place)
         if name == "msmt17":

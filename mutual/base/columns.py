@@ -14,20 +14,26 @@ from mutual.base.store import existing
 INT64 = np.iinfo(np.int64)
 
 
-def read_columns(path: Path, header: Sequence[str], wanted: Sequence[str] | None = None) -> list[list[str]]:
+def read_columns(
+    path: Path, header: Sequence[str], wanted: Sequence[str] | None = None, *, longer: bool = False
+) -> list[list[str]]:
     """The wanted columns of a table with this header, all when None, as texts; others are dropped as they are read.
 
-    Line ends may be those of any system. A text that is not UTF-8, such as an old file name, keeps its bytes. Raises
-    :class:`InputError` naming the file and the line where a row has other columns, or the last one no end.
+    ``longer`` says that further columns may follow, as many in every row. Line ends may be those of any system. A text
+    that is not UTF-8, such as an old file name, keeps its bytes. Raises :class:`InputError` naming the file and the
+    line where a row has other columns, or the last one no end.
     """
     places = [list(header).index(name) for name in (header if wanted is None else wanted)]
     columns: list[list[str]] = [[] for _ in places]
+    width = len(header)
     with open(existing(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
             for number, row in enumerate(reader):
-                right = row == list(header) if number == 0 else len(row) == len(header)
-                if not right or any("\0" in text for text in row):
+                if number == 0:
+                    width = max(len(row), width) if longer else width
+                right = number > 0 or row[: len(header)] == list(header)
+                if not right or len(row) != width or any("\0" in text for text in row):
                     raise InputError(f"{path}: line {reader.line_num}: expected {','.join(header)}, found {shown(row)}")
                 if number:
                     for column, place in zip(columns, places, strict=True):

@@ -23,7 +23,7 @@ IMAGES = 2_000_000  # drawn for one data set: 12 kB each in memory and on disk
 PIXELS = 2**28  # of a batch as the network sees it: 3 GB in float32
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet_ibn50a", "mobilenet_v2"]
-Layout = Literal["market1501", "dukemtmc", "msmt17"]
+Layout = Literal["market1501", "dukemtmc", "msmt17", "veri776", "csv", "folders", "camera_folders", "heap"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as many as NumPy's, torch's and scikit-learn's generators all take

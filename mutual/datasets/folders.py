@@ -40,7 +40,7 @@ def suffixes() -> frozenset[str]:
 
 
 def content(root: Path, folder: str) -> Content:
-    """The images at any depth below ``root / folder``, linked files and folders included.
+    """The images at any depth below ``root / folder``, linked files and folders included; ``""`` is the root itself.
 
     An image is known by its suffix, in either case. Raises :class:`InputError` for a link that leads in a circle.
     """
@@ -51,7 +51,7 @@ def content(root: Path, folder: str) -> Content:
     while waiting:
         place = waiting.pop()
         for entry in os.scandir(root / place):
-            path = f"{place}/{entry.name}"
+            path = f"{place}/{entry.name}" if place else entry.name
             if entry.name.startswith("."):  # .DS_Store, ._0002_c1.jpg, .ipynb_checkpoints/
                 left_out[HIDDEN].append(path + "/" * entry.is_dir())
             elif entry.is_dir():

@@ -1,4 +1,4 @@
-"""The published layouts of data sets, from folders, lists and file names to an index."""
+"""The layouts of data sets, published ones and those of one's own: from folders, lists and names to an index."""
 
 import itertools
 from collections.abc import Iterable
@@ -8,46 +8,66 @@ import numpy as np
 
 from mutual.base.errors import InputError
 from mutual.datasets.folders import content, sentences
+from mutual.datasets.images_csv import LIST, read_images_csv
 from mutual.datasets.lists import read_list
 from mutual.datasets.names import EXPECTED, JUNK, read_name
+from mutual.datasets.own import Reading, byte_order, numbered
+from mutual.datasets.own_folders import FOLDER_LAYOUTS, read_own_folders
 from mutual.images.index import Index
 
-SPLITS = ("train", "query", "gallery")
-FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+MARKET = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
+FOLDERS = {
+    "market1501": MARKET,
+    "dukemtmc": MARKET,
+    "veri776": {"train": "image_train", "query": "image_query", "gallery": "image_test"},
+}
 LISTS = {"train": ("list_train.txt", "list_val.txt"), "query": ("list_query.txt",), "gallery": ("list_gallery.txt",)}
 # the folders of MSMT17's images in both of its versions, which share their lists
 LIST_FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}
 LISTED_IN = {"train": "train", "query": "test", "gallery": "test"}
 REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {  # of each inner tuple one name has to be there
-    "market1501": tuple((name,) for name in FOLDERS.values()),
-    "dukemtmc": tuple((name,) for name in FOLDERS.values()),
-    "msmt17": (*LIST_FOLDERS.values(), *((name,) for names in LISTS.values() for name in names)),
+    **{layout: ((folders["train"],),) for layout, folders in FOLDERS.items()},
+    "msmt17": (LIST_FOLDERS["train"], *((name,) for name in LISTS["train"])),
+    "csv": ((LIST,),),
+    **dict.fromkeys(FOLDER_LAYOUTS, ()),
+}
+WANTED = {  # of which at least one image has to be there, in layouts whose files may have any name
+    "csv": "lines with split train, or no column split",
+    **dict.fromkeys(
+        FOLDER_LAYOUTS, "images in the folder train or, without folders train, query, gallery and test, any"
+    ),
 }
 Rows = list[tuple[str, int, int]]  # file, pid, camid
 
 
-def read_dataset(root: Path, layout: str) -> tuple[dict[str, Index], list[str]]:
-    """The three splits of the data set at ``root`` in ``layout`` (market1501, dukemtmc or msmt17), and remarks.
+def read_dataset(root: Path, layout: str) -> Reading:
+    """The three splits of the data set at ``root`` in ``layout``, a key of ``REQUIRED``, and remarks.
 
-    pids and camids are those of the published names and lists (camids count from 1 there). Rows are ordered by the
-    bytes of the file's path, hence the same on every machine. The remarks are lines on what lies in the folders beside
-    the images that are looked for: what is left out, how many and why, and images in sub-folders. Raises
-    :class:`InputError` for a missing folder or list, a name that does not parse, a listed image that is not there, and
-    an empty split.
+    pids and camids are those of the published names and lists (camids count from 1 there), or what
+    :func:`mutual.datasets.own.numbered` makes of a user's. Rows are ordered by the bytes of the file's path, hence the
+    same on every machine. The remarks are lines on what lies there beside the images that are looked for: what is left
+    out, how many and why, and images in sub-folders. Query and gallery may be missing or empty. Raises
+    :class:`InputError` for another folder or list that is missing, a name that does not parse, a listed image that is
+    not there, and an empty train.
     """
     _check_layout(root, layout)
-    return (_by_lists if layout == "msmt17" else _by_names)(root, layout)
+    if layout in FOLDERS:
+        return _by_names(root, layout)
+    return _by_lists(root) if layout == "msmt17" else _own(root, layout)
 
 
 def image_folders(layout: str) -> set[str]:
-    """The folders below the root that ``layout`` reads images from."""
-    return {name for names in REQUIRED[layout] for name in names if not name.endswith(".txt")}
+    """The folders below the root that ``layout`` reads images from; ``.`` is the root itself."""
+    if layout == "msmt17":
+        return {name for names in LIST_FOLDERS.values() for name in names}
+    return set(FOLDERS[layout].values()) if layout in FOLDERS else {"."}
 
 
 def _check_layout(root: Path, layout: str) -> None:
     if not root.is_dir():
         raise InputError(f"{root}: not found: expected the folder of a data set in the layout {layout}")
-    for names in REQUIRED[layout]:
+    tested = layout == "msmt17" and _has(root, [*LISTS["query"], *LISTS["gallery"]])
+    for names in (*REQUIRED[layout], *([LIST_FOLDERS["test"]] if tested else [])):
         there = [name for name in names if _has(root, [name])]
         if not there:
             either = f" (or {names[1]})" if names[1:] else ""
@@ -59,25 +79,50 @@ def _check_layout(root: Path, layout: str) -> None:
 
 
 def _has(root: Path, names: Iterable[str]) -> bool:
-    """Whether ``root`` has one of these lists (``.txt``) or folders."""
-    return any((root / name).is_file() if name.endswith(".txt") else (root / name).is_dir() for name in names)
+    """Whether ``root`` has one of these lists (``.txt``, ``.csv``) or folders."""
+    return any((root / name).is_file() if "." in name else (root / name).is_dir() for name in names)
+
+
+def fitting(root: Path) -> list[str]:
+    """The layouts that have something of their own in ``root``."""
+    return [
+        layout for layout, required in REQUIRED.items() if required and all(_has(root, names) for names in required)
+    ]
 
 
 def _hint(root: Path, layout: str) -> str:
-    """Where the mistake may lie: another layout, or the folder one level up or down."""
-    for other, required in REQUIRED.items():
-        if other != layout and required != REQUIRED[layout] and all(_has(root, names) for names in required):
+    """Where the mistake may lie: another layout, or the folder one level up or down, or a list's name."""
+    for other in fitting(root):
+        if other != layout and REQUIRED[other] != REQUIRED[layout]:
             return f"; this looks like {other}"
     for folder in [root.parent, *sorted(child for child in root.iterdir() if child.is_dir())]:
-        if all(_has(folder, names) for names in REQUIRED[layout]):
+        if layout in fitting(folder):
             return f"; try {folder}"
-    return ""
+    lists = sorted(root.glob("*.csv")) if layout == "csv" else []
+    return f"; rename {lists[0].name} to it" if lists else ""
 
 
-def _by_names(root: Path, layout: str) -> tuple[dict[str, Index], list[str]]:
-    """The splits of a layout whose file names say it all, and remarks."""
+def _own(root: Path, layout: str) -> Reading:
+    """The splits of a user's own layout."""
+    if layout == "csv":
+        rows, columns, left_out = read_images_csv(root)
+    else:
+        columns = []
+        rows, left_out = read_own_folders(root, layout)
+    if not rows["train"]:
+        raise _no_images(str(root), "train", layout, left_out)
+    reading = numbered(rows, columns)
+    return reading._replace(remarks=[*_left_out(str(root), left_out), *reading.remarks])
+
+
+def _by_names(root: Path, layout: str) -> Reading:
+    """The splits of a layout whose file names say it all."""
     splits, remarks = {}, []
-    for split, folder in FOLDERS.items():
+    for split, folder in FOLDERS[layout].items():
+        if split != "train" and not _has(root, [folder]):
+            splits[split] = _index(str(root / folder), split, layout, [], {})
+            remarks.append(f"{folder}: not there: no images for {split}")
+            continue
         found = content(root, folder)
         rows = [(path, *read_name(root, path, layout, may_distract=split == "gallery")) for path in found.images]
         junk = [path for path, pid, _ in rows if layout == "market1501" and pid == JUNK]
@@ -87,37 +132,44 @@ def _by_names(root: Path, layout: str) -> tuple[dict[str, Index], list[str]]:
         deeper = [path for path in found.images if path.count("/") > 1]
         remarks += [f"{folder}: read with its sub-folders: {line}" for line in sentences({"images there": deeper})]
         remarks += _left_out(folder, left_out)
-    return splits, remarks
+    return Reading(splits, remarks, {})
 
 
 def _left_out(folder: str, files: dict[str, list[str]]) -> list[str]:
     return [f"{folder}: left out: {', '.join(sentences(files))}"] if any(files.values()) else []
 
 
-def _by_lists(root: Path, layout: str) -> tuple[dict[str, Index], list[str]]:
-    """The splits of msmt17, whose lists name the images, and remarks."""
-    folders = {part: next(name for name in names if _has(root, [name])) for part, names in LIST_FOLDERS.items()}
-    splits, listed = {}, set()
+def _by_lists(root: Path) -> Reading:
+    """The splits of msmt17, whose lists name the images."""
+    folders = {part: [name for name in names if _has(root, [name])] for part, names in LIST_FOLDERS.items()}
+    splits, listed, remarks = {}, set(), []
     for split, part in LISTED_IN.items():
-        rows = [row for name in LISTS[split] for row in read_list(root, name, folders[part], EXPECTED[layout])]
-        splits[split] = _index(" and ".join(str(root / name) for name in LISTS[split]), split, layout, rows, {})
+        lists = [name for name in LISTS[split] if _has(root, [name])]
+        rows = [row for name in lists for row in read_list(root, name, folders[part][0], EXPECTED["msmt17"])]
+        where = " and ".join(str(root / name) for name in LISTS[split])
+        splits[split] = _index(where, split, "msmt17", rows, {})
         listed.update(splits[split].file)
-    remarks = []
-    for folder in folders.values():
+        remarks += [f"{LISTS[split][0]}: not there: no images for {split}"] if not lists else []
+    for folder in itertools.chain(*folders.values()):
         found = content(root, folder)
         unlisted = {"in no list": [path for path in found.images if path not in listed]}
         remarks += _left_out(folder, unlisted | found.left_out)
-    return splits, remarks
+    return Reading(splits, remarks, {})
 
 
 def _index(where: str, split: str, layout: str, rows: Rows, left_out: dict[str, list[str]]) -> Index:
     """Rows in the order of the path's bytes, each file once."""
-    if not rows:
-        instead = "".join(f"; left out: {sentence}" for sentence in sentences(left_out))
-        raise InputError(f"{where}: no images for {split}: expected files named {EXPECTED[layout]}{instead}")
-    ordered = sorted(rows, key=lambda row: row[0].encode("utf-8", "surrogateescape"))
+    if not rows and split == "train":
+        raise _no_images(where, split, layout, left_out)
+    ordered = sorted(rows, key=lambda row: byte_order(row[0]))
     for row, following in itertools.pairwise(ordered):
         if row[0] == following[0]:
             raise InputError(f"{where}: {row[0]} is listed twice")
-    pid, camid = np.array([row[1:] for row in ordered], dtype=np.int64).T.copy()
+    pid, camid = np.array([row[1:] for row in ordered], dtype=np.int64).reshape(-1, 2).T.copy()
     return Index([row[0] for row in ordered], pid, camid)
+
+
+def _no_images(where: str, split: str, layout: str, left_out: dict[str, list[str]]) -> InputError:
+    instead = "".join(f"; left out: {sentence}" for sentence in sentences(left_out))
+    expected = WANTED.get(layout) or f"files named {EXPECTED[layout]}"
+    return InputError(f"{where}: no images for {split}: expected {expected}{instead}")

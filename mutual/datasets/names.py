@@ -11,10 +11,12 @@ JUNK = -1  # market1501: a bad detection, left out
 PATTERNS = {
     "market1501": re.compile(r"(-1|[0-9]{1,18})_c([0-9]{1,9})(?![0-9])"),
     "dukemtmc": re.compile(r"([0-9]{1,18})_c([0-9]{1,9})_f[0-9]"),
+    "veri776": re.compile(r"([0-9]{1,18})_c([0-9]{1,9})_[0-9]+_[0-9]"),
 }
 EXPECTED = {
     "market1501": "PID_cCAMERA such as 0002_c1s1_000451_03.jpg",
     "dukemtmc": "PID_cCAMERA_fFRAME such as 0001_c2_f0046182.jpg",
+    "veri776": "PID_cCAMERA_TIME_NUMBER such as 0002_c002_00030600_0.jpg",
     "msmt17": "PID_IMAGE_CAMERA such as 0000_000_01_0303morning_0008_0.jpg",
 }
 

@@ -10,8 +10,8 @@ from mutual.datasets.folders import shown
 def unseen(root: Path, folders: Collection[str], key: str) -> Iterator[str]:
     """Yield a line for each thing of a data set that DVC cannot hash or does not look at.
 
-    ``root`` is as the parameter ``key`` has it, ``folders`` are those below it whose images are read. DVC follows a
-    root that is a link, links above it, and links to single files. It does not see
+    ``root`` is as the parameter ``key`` has it, ``folders`` are those below it whose images are read, or ``.`` for all
+    of it. DVC follows a root that is a link, links above it, and links to single files. It does not see
 
     - a root with ``~``, which it does not expand;
     - a relative root outside the project, in the temporary copies of the project that experiments run in;
@@ -31,7 +31,8 @@ def unseen(root: Path, folders: Collection[str], key: str) -> Iterator[str]:
                 yield f"{shown(path)}: the name is not UTF-8 and DVC cannot hash it: rename it, or move it away"
         for path in [Path(place, name) for name in below]:
             parts = path.relative_to(root).parts
-            if path.is_symlink() and parts[0] in folders and not any(part.startswith(".") for part in parts):
+            read = parts[0] in folders or os.curdir in folders
+            if read and path.is_symlink() and not any(part.startswith(".") for part in parts):
                 way_out = f"let {key} name the real data set, {root} be the only link, or the files be linked (cp -rs)"
                 yield f"{shown(path)}: a linked folder, behind which DVC sees no change: {way_out}"
 
