@@ -4,7 +4,9 @@ A round's figures are those of its teachers' features and of the clusters made o
 has them, or, of the last round, what is kept of that. Round 0, no adaptation, is among the choices.
 """
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from mutual.experiments.results import Result
 
@@ -33,7 +35,44 @@ def label_free(results: Mapping[str, Result], starts: Mapping[str, str], of_last
     return {name: found[name] for name in results if found.get(name)}
 
 
-def chosen(figures: LabelFree) -> str | None:
-    """The round with the highest silhouette, the earlier one of equals; None where none has one."""
-    known = [name for name in figures if CHOSEN_BY in figures[name]]
-    return max(known, key=lambda name: figures[name][CHOSEN_BY], default=None)
+def chosen(figures: LabelFree, key: str = CHOSEN_BY) -> str | None:
+    """The round in which the figure is highest, the earlier one of equals; None where none has one."""
+    known = [name for name in figures if key in figures[name]]
+    return max(known, key=lambda name: figures[name][key], default=None)
+
+
+# --- what a choice costs ---------------------------------------------------------------------------------------------
+
+
+class Run(NamedTuple):
+    """One experiment: of each round, 0 and the last among them, the mean mAP of its peers, 0 .. 1, and the figures."""
+
+    mean_ap: Mapping[str, float]
+    figures: LabelFree
+
+
+def costs(run: Run) -> dict[str, float]:
+    """The mAP, 0 .. 1, that each way to choose a round loses against the best round of the run: title -> loss.
+
+    Only the mean of a round's peers counts, so that the best round is no choice of a peer.
+    """
+    best, rounds = max(run.mean_ap.values()), list(run.mean_ap)
+    choices = {"the last round": rounds[-1], "no adaptation": rounds[0]}
+    choices |= {title: name for key, title in LABEL_FREE.items() if (name := chosen(run.figures, key)) is not None}
+    return {title: best - run.mean_ap[name] for title, name in choices.items()}
+
+
+def cost_table(runs: Sequence[Run]) -> str:
+    """Markdown: a line a way to choose, by the mean loss over those runs in which it can choose."""
+    found = [costs(run) for run in runs]
+    rows = []
+    for title in dict.fromkeys(title for each in found for title in each):
+        losses = [100 * each[title] for each in found if title in each]
+        hits = sum(loss == 0 for loss in losses)
+        rows.append((statistics.mean(losses), [title, str(len(losses)), max(losses), hits]))
+    header = "| choice | runs | mAP lost, mean | worst | runs in which it is the best round |"
+    lines = [
+        f"| {title} | {count} | {mean:.1f} | {worst:.1f} | {hits} |"
+        for mean, (title, count, worst, hits) in sorted(rows, key=lambda row: row[0])
+    ]
+    return "\n".join([header, "| --- | ---: | ---: | ---: | ---: |", *lines, ""])
