@@ -18,7 +18,7 @@ from pathlib import Path
 from mutual.base.errors import InputError, run
 from mutual.base.params import FIRST_ROUND, DataSet, Start, is_round, read_params, read_rounds
 from mutual.base.store import write_text
-from mutual.datasets.layouts import image_folders
+from mutual.datasets.places import image_folders
 from mutual.datasets.tracked import absent, unseen
 from stages import DEMO, LOSSES, MODELS, RESULTS
 from stages.door import arguments

@@ -15,8 +15,9 @@ from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
 from mutual.base.store import ask_room, folder_beside
 from mutual.datasets.checks import check_counts, check_source, check_target, table
-from mutual.datasets.layouts import image_folders, read_dataset
+from mutual.datasets.layouts import read_dataset
 from mutual.datasets.packing import pack
+from mutual.datasets.places import image_folders
 from mutual.datasets.tracked import unseen
 from mutual.images.index import write_index
 from mutual.machine.processes import cpus

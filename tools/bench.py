@@ -30,8 +30,9 @@ from PIL import Image
 from mutual.base.errors import InputError, run
 from mutual.base.store import write_text
 from mutual.datasets.checks import PUBLISHED, check_counts
-from mutual.datasets.layouts import FOLDERS, read_dataset
+from mutual.datasets.layouts import read_dataset
 from mutual.datasets.packing import pack
+from mutual.datasets.places import FOLDERS
 from mutual.machine.processes import cpus
 from stages.door import arguments
 from tools import preset

@@ -11,8 +11,8 @@ from mutual.base.errors import InputError, shown
 from mutual.base.store import existing
 from mutual.datasets.folders import content
 from mutual.datasets.own import SPLITS, TEST, Row, known
+from mutual.datasets.places import LIST
 
-LIST = "images.csv"
 # what a column may be called; the second names are those of wildlife-datasets' metadata
 NAMES = {"file": ("file", "path"), "pid": ("pid", "identity"), "camid": ("camid", "camera"), "split": ("split",)}
 SEPARATORS = ",;\t"  # the second is what spreadsheets write where the decimal point is a comma

@@ -1,36 +1,20 @@
 """The layouts of data sets, published ones and those of one's own: from folders, lists and names to an index."""
 
 import itertools
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from mutual.base.errors import InputError
 from mutual.datasets.folders import content, sentences
-from mutual.datasets.images_csv import LIST, read_images_csv
+from mutual.datasets.images_csv import read_images_csv
 from mutual.datasets.lists import read_list
 from mutual.datasets.names import EXPECTED, JUNK, read_name
 from mutual.datasets.own import Reading, byte_order, numbered
-from mutual.datasets.own_folders import FOLDER_LAYOUTS, read_own_folders
+from mutual.datasets.own_folders import read_own_folders
+from mutual.datasets.places import FOLDER_LAYOUTS, FOLDERS, LIST_FOLDERS, LISTED_IN, LISTS, check_layout, has
 from mutual.images.index import Index
 
-MARKET = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-FOLDERS = {
-    "market1501": MARKET,
-    "dukemtmc": MARKET,
-    "veri776": {"train": "image_train", "query": "image_query", "gallery": "image_test"},
-}
-LISTS = {"train": ("list_train.txt", "list_val.txt"), "query": ("list_query.txt",), "gallery": ("list_gallery.txt",)}
-# the folders of MSMT17's images in both of its versions, which share their lists
-LIST_FOLDERS = {"train": ("train", "mask_train_v2"), "test": ("test", "mask_test_v2")}
-LISTED_IN = {"train": "train", "query": "test", "gallery": "test"}
-REQUIRED: dict[str, tuple[tuple[str, ...], ...]] = {  # of each inner tuple one name has to be there
-    **{layout: ((folders["train"],),) for layout, folders in FOLDERS.items()},
-    "msmt17": (LIST_FOLDERS["train"], *((name,) for name in LISTS["train"])),
-    "csv": ((LIST,),),
-    **dict.fromkeys(FOLDER_LAYOUTS, ()),
-}
 WANTED = {  # of which at least one image has to be there, in layouts whose files may have any name
     "csv": "lines with split train, or no column split",
     **dict.fromkeys(
@@ -41,7 +25,7 @@ Rows = list[tuple[str, int, int]]  # file, pid, camid
 
 
 def read_dataset(root: Path, layout: str) -> Reading:
-    """The three splits of the data set at ``root`` in ``layout``, a key of ``REQUIRED``, and remarks.
+    """The three splits of the data set at ``root`` in ``layout``, one of those in places.py, and remarks.
 
     pids and camids are those of the published names and lists (camids count from 1 there), or what
     :func:`mutual.datasets.own.numbered` makes of a user's. Rows are ordered by the bytes of the file's path, hence the
@@ -50,56 +34,10 @@ def read_dataset(root: Path, layout: str) -> Reading:
     :class:`InputError` for another folder or list that is missing, a name that does not parse, a listed image that is
     not there, and an empty train.
     """
-    _check_layout(root, layout)
+    check_layout(root, layout)
     if layout in FOLDERS:
         return _by_names(root, layout)
     return _by_lists(root) if layout == "msmt17" else _own(root, layout)
-
-
-def image_folders(layout: str) -> set[str]:
-    """The folders below the root that ``layout`` reads images from; ``.`` is the root itself."""
-    if layout == "msmt17":
-        return {name for names in LIST_FOLDERS.values() for name in names}
-    return set(FOLDERS[layout].values()) if layout in FOLDERS else {"."}
-
-
-def _check_layout(root: Path, layout: str) -> None:
-    if not root.is_dir():
-        raise InputError(f"{root}: not found: expected the folder of a data set in the layout {layout}")
-    tested = layout == "msmt17" and _has(root, [*LISTS["query"], *LISTS["gallery"]])
-    for names in (*REQUIRED[layout], *([LIST_FOLDERS["test"]] if tested else [])):
-        there = [name for name in names if _has(root, [name])]
-        if not there:
-            either = f" (or {names[1]})" if names[1:] else ""
-            raise InputError(
-                f"{root / names[0]}: not found, but the layout {layout} has it{either}{_hint(root, layout)}"
-            )
-        if there[1:]:
-            raise InputError(f"{root}: expected one of the folders {' and '.join(there)}, found both")
-
-
-def _has(root: Path, names: Iterable[str]) -> bool:
-    """Whether ``root`` has one of these lists (``.txt``, ``.csv``) or folders."""
-    return any((root / name).is_file() if "." in name else (root / name).is_dir() for name in names)
-
-
-def fitting(root: Path) -> list[str]:
-    """The layouts that have something of their own in ``root``."""
-    return [
-        layout for layout, required in REQUIRED.items() if required and all(_has(root, names) for names in required)
-    ]
-
-
-def _hint(root: Path, layout: str) -> str:
-    """Where the mistake may lie: another layout, or the folder one level up or down, or a list's name."""
-    for other in fitting(root):
-        if other != layout and REQUIRED[other] != REQUIRED[layout]:
-            return f"; this looks like {other}"
-    for folder in [root.parent, *sorted(child for child in root.iterdir() if child.is_dir())]:
-        if layout in fitting(folder):
-            return f"; try {folder}"
-    lists = sorted(root.glob("*.csv")) if layout == "csv" else []
-    return f"; rename {lists[0].name} to it" if lists else ""
 
 
 def _own(root: Path, layout: str) -> Reading:
@@ -119,7 +57,7 @@ def _by_names(root: Path, layout: str) -> Reading:
     """The splits of a layout whose file names say it all."""
     splits, remarks = {}, []
     for split, folder in FOLDERS[layout].items():
-        if split != "train" and not _has(root, [folder]):
+        if split != "train" and not has(root, [folder]):
             splits[split] = _index(str(root / folder), split, layout, [], {})
             remarks.append(f"{folder}: not there: no images for {split}")
             continue
@@ -141,10 +79,10 @@ def _left_out(folder: str, files: dict[str, list[str]]) -> list[str]:
 
 def _by_lists(root: Path) -> Reading:
     """The splits of msmt17, whose lists name the images."""
-    folders = {part: [name for name in names if _has(root, [name])] for part, names in LIST_FOLDERS.items()}
+    folders = {part: [name for name in names if has(root, [name])] for part, names in LIST_FOLDERS.items()}
     splits, listed, remarks = {}, set(), []
     for split, part in LISTED_IN.items():
-        lists = [name for name in LISTS[split] if _has(root, [name])]
+        lists = [name for name in LISTS[split] if has(root, [name])]
         rows = [row for name in lists for row in read_list(root, name, folders[part][0], EXPECTED["msmt17"])]
         where = " and ".join(str(root / name) for name in LISTS[split])
         splits[split] = _index(where, split, "msmt17", rows, {})

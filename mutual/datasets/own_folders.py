@@ -4,8 +4,8 @@ from pathlib import Path
 
 from mutual.datasets.folders import content
 from mutual.datasets.own import SPLITS, TEST, Row, known
+from mutual.datasets.places import FOLDER_LAYOUTS
 
-FOLDER_LAYOUTS = ("folders", "camera_folders", "heap")
 BESIDE = f"beside {', '.join(SPLITS)} and {TEST}"
 
 

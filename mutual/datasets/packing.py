@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from mutual.base.errors import InputError
@@ -67,36 +67,40 @@ def decode(paths: Iterable[str], height: int, width: int) -> np.ndarray:
 
     Raises :class:`InputError` for the first that cannot be read.
     """
-    with warnings.catch_warnings(), _no_limit_of_pillow():
-        warnings.simplefilter("ignore")  # odd metadata is of no interest
+    with quietly():
         return np.stack([_decode_one(path, height, width) for path in paths])
 
 
 @contextmanager
-def _no_limit_of_pillow() -> Iterator[None]:
-    """Pillow warns above 89 megapixels, which cameras of today have; this module has a limit of its own."""
+def quietly() -> Iterator[None]:
+    """Odd metadata is of no interest; and Pillow warns above 89 megapixels, which cameras of today have: see below."""
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
 
 def _decode_one(path: str, height: int, width: int) -> np.ndarray:
-    """Upright, RGB, bicubic with antialiasing as in the authors' code; no JPEG draft mode, which gives other pixels."""
+    with opened(path) as image:
+        return resized(image, height, width)
+
+
+@contextmanager
+def opened(path: str) -> Iterator[ImageFile.ImageFile]:
+    """An image of which the head alone has been read.
+
+    Raises :class:`InputError` where that cannot be read, and where what is done with the image fails.
+    """
     try:
         if not os.path.getsize(path):
             raise ValueError("the file is empty")
         with Image.open(path, formats=formats()) as image:
             _check_size(image)
-            stored = str(image.tile[0][3]) if image.tile else image.mode
-            ImageOps.exif_transpose(image, in_place=True)
-            if is_deep(image):
-                return resized_to_8_bits(image, (width, height))
-            check_colours(image, stored)
-            # an alpha channel is dropped as in the authors' code; RGB is not converted, which would copy it
-            rgb = image if image.mode == "RGB" else image.convert("RGB")
-            return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC))
+            yield image
+        return
     except UnidentifiedImageError:
         reason = "not an image in a known format"
     except Exception as error:  # what a broken file raises depends on the format and on where it is broken
@@ -104,8 +108,20 @@ def _decode_one(path: str, height: int, width: int) -> np.ndarray:
     raise InputError(f"{shown(path)}: cannot be read as an image: {reason}")
 
 
+def resized(image: ImageFile.ImageFile, height: int, width: int) -> np.ndarray:
+    """Upright, (height, width, 3) uint8 RGB, bicubic with antialiasing as in the authors' code."""
+    stored = str(image.tile[0][3]) if image.tile else image.mode
+    ImageOps.exif_transpose(image, in_place=True)
+    if is_deep(image):
+        return resized_to_8_bits(image, (width, height))
+    check_colours(image, stored)
+    # an alpha channel is dropped as in the authors' code; RGB is not converted, which would copy it
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC))
+
+
 def _check_size(image: Image.Image) -> None:
-    """Only the file's head has been read so far."""
+    """There is a limit of this project's own."""
     if image.width * image.height > MAX_PIXELS:
         size = f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS:,} that are decoded at once"
         raise ValueError(f"{size} (4 bytes each): make it smaller")
