@@ -1,6 +1,5 @@
 """What the checker says of a folder: sizes, copies, labels, suggestions; and that it refuses what the pipeline does."""
 
-import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
@@ -143,9 +142,9 @@ def test_lines_on_pictures_and_copies(tmp_path: Path) -> None:
         "of an odd shape, over 2 times as wide or as high as the median: 1 of 5 (3.png)",
     ]
     assert copy_lines(found, splits) == [
-        "copies, byte for byte: 1 pairs, such as 0.png and 1.png",
+        "copies, byte for byte: 1 in all, such as 0.png and 1.png",
         "copies, byte for byte: 1 of different pids, such as 0.png and 1.png",
-        "near copies (a guess): 1 pairs, such as 0.png and 2.png",
+        "near copies (a guess): 1 in all, such as 0.png and 2.png",
         "near copies (a guess): 1 of a training and a test image, such as 0.png and 2.png",
         "near copies (a guess): 1 of different pids, such as 0.png and 2.png",
     ]
@@ -155,16 +154,17 @@ def test_lines_on_labels() -> None:
     splits = {
         "train": index((1, 1), (1, 2), (2, 1), (2, 1), (3, 4), (UNKNOWN, 1)),
         "query": index((3, 1), (8, 1)),
-        "gallery": index((8, 2), (3, 1)),
+        "gallery": index((8, 2), (3, 1), (0, 1)),
     }
-    assert label_lines(splits) == [
+    assert label_lines(splits, "market1501") == [
         "train: 2 of 3 ids in one camera alone",
         "train: 1 of 3 ids with one image",
         "query and gallery: 1 of 2 ids in one camera alone",
         "ids in train and in query or gallery: 1; the published sets have none",
     ]
+    assert label_lines(splits, "csv")[2] == "query and gallery: 2 of 3 ids in one camera alone"  # 0 is somebody
     # as many cameras as images: none is known
-    assert label_lines({"train": index((1, 1), (1, 2)), "query": index((2, 3)), "gallery": index((2, 4))}) == []
+    assert label_lines({"train": index((1, 1), (1, 2)), "query": index((2, 3)), "gallery": index((2, 4))}, "csv") == []
 
 
 @pytest.mark.parametrize(
@@ -273,12 +273,11 @@ def test_the_command_refuses_what_the_pipeline_refuses_in_the_same_line(
         run_check(monkeypatch, herd, "--layout", "csv")
 
 
-def test_a_mistake_ends_in_one_line(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "tools.check", str(tmp_path)]
-    refused = subprocess.run(line, cwd=TOP, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith(f"error: {tmp_path}: no images for train: expected images in the folder train or")
-    assert refused.stderr.count("\n") == 1
+def test_an_empty_folder_and_none_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=rf"^{tmp_path}: no images for train: expected images in the folder train or"):
+        run_check(monkeypatch, tmp_path)
+    with pytest.raises(InputError, match=r"nowhere: not found: expected the folder of a data set$"):
+        run_check(monkeypatch, tmp_path / "nowhere")
 
 
 def test_one_picture_is_enough(
