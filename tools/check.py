@@ -41,7 +41,7 @@ def main() -> None:
     splits, remarks, _ = read_dataset(root, layout)
     print(table(splits, layout), *remarks, sep="\n", flush=True)
     pictures = looked_at(root, splits, cpus())
-    print(*picture_lines(pictures), *copy_lines(pictures, splits), *label_lines(splits), sep="\n")
+    print(*picture_lines(pictures), *copy_lines(pictures, splits), *label_lines(splits, layout), sep="\n")
     faults = [InputError(fault) for fault in unseen(root, image_folders(layout), f"{args.set}_root")]
     for role, check in CHECKS.items():
         try:

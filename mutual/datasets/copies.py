@@ -26,7 +26,7 @@ def similar(fingerprints: np.ndarray, bits: int = BITS) -> Iterator[np.ndarray]:
     """Pairs (P, 2) int64 of places in (N,) uint64 that differ in so many bits at the most, block by block.
 
     Each pair once, the smaller place first. Every fingerprint is compared with every later one, so that none is
-    missed: 5 10^9 comparisons of 100,000, which take a processor less than a minute.
+    missed: 5 10^9 comparisons of 100,000, which take a processor about a minute.
     """
     for start in range(0, len(fingerprints), BLOCK):
         block = fingerprints[start : start + BLOCK, None]

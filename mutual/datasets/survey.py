@@ -11,7 +11,7 @@ from mutual.base.errors import InputError
 from mutual.datasets.copies import PAIRS, blocks, near_copies, same_bytes
 from mutual.datasets.folders import shown
 from mutual.datasets.looks import Look, looks
-from mutual.images.index import UNKNOWN, Index
+from mutual.images.index import DISTRACTOR, UNKNOWN, Index
 
 SMALLEST = (32, 16)  # height and width: the least that images can be resized to, image_height and image_width
 ODD = 2.0  # how many times as wide or as high as the median shape is odd
@@ -109,7 +109,7 @@ def _pairs(
     """How many pairs there are, with one of each kind that matters."""
     named = [(files[one], files[other]) for one, other in pairs.tolist()]
     kinds: tuple[tuple[str, Iterable[tuple[str, str]]], ...] = (
-        ("pairs", named),
+        ("in all", named),
         ("of a training and a test image", [(a, b) for a, b in named if in_test[a] != in_test[b]]),
         ("of different pids", [(a, b) for a, b in named if UNKNOWN not in (pids[a], pids[b]) and pids[a] != pids[b]]),
     )
@@ -120,15 +120,16 @@ def _pairs(
     return lines or [f"{what}: none"]
 
 
-def label_lines(splits: Mapping[str, Index]) -> list[str]:
+def label_lines(splits: Mapping[str, Index], layout: str) -> list[str]:
     """Lines on identities of train and of the test images: in one camera, with one image, in both."""
+    nobody = [UNKNOWN, DISTRACTOR] if layout == "market1501" else [UNKNOWN]
     pid = {part: np.concatenate([splits[split].pid for split in names]) for part, names in PARTS.items()}
     camid = {part: np.concatenate([splits[split].camid for split in names]) for part, names in PARTS.items()}
     every = np.concatenate(list(camid.values()))
     cameras_known = len(np.unique(every)) < len(every)
     lines = []
     for part in PARTS:
-        known = pid[part] != UNKNOWN
+        known = ~np.isin(pid[part], nobody)
         ids, counts = np.unique(pid[part][known], return_counts=True)
         pairs = np.unique(np.stack([pid[part][known], camid[part][known]], 1), axis=0)
         cameras = np.unique(pairs[:, 0], return_counts=True)[1]
@@ -136,7 +137,7 @@ def label_lines(splits: Mapping[str, Index]) -> list[str]:
             lines.append(f"{part}: {int((cameras == 1).sum()):,} of {len(ids):,} ids in one camera alone")
         if (counts == 1).any():
             lines.append(f"{part}: {int((counts == 1).sum()):,} of {len(ids):,} ids with one image")
-    both = np.setdiff1d(np.intersect1d(pid["train"], pid["query and gallery"]), UNKNOWN)
+    both = np.setdiff1d(np.intersect1d(pid["train"], pid["query and gallery"]), nobody)
     if len(both):
         lines.append(f"ids in train and in query or gallery: {len(both):,}; the published sets have none")
     return lines
