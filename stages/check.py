@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mutual.base.errors import InputError, run
-from mutual.base.params import FIRST_ROUND, DataSet, Start, is_round, read_params, read_rounds
+from mutual.base.params import FIRST_ROUND, DataSet, Evaluation, Start, is_round, read_params, read_rounds
 from mutual.base.store import write_text
 from mutual.datasets.places import image_folders
 from mutual.datasets.tracked import absent, unseen
@@ -32,7 +32,7 @@ def main() -> None:
     arguments(__doc__, "stages.check").parse_args()
     params, rounds = read_params(), list(read_rounds())
     check_refinery(params.adaptation.refinery)
-    for fault in unusable(params.source, params.target, params.start):
+    for fault in unusable(params.source, params.target, params.start, params.evaluation):
         raise InputError(fault)  # of what DVC cannot hash it says little itself
     for path in left_over(params.peers.seeds, [FIRST_ROUND, *rounds]):
         print(f"{path}: of a seed or round that is listed no more: removed from the workspace")
@@ -43,7 +43,7 @@ def main() -> None:
     write_text(CHECKED, "params.yaml and rounds.yaml can be run\n")
 
 
-def unusable(source: DataSet, target: DataSet, start: Start) -> Iterator[str]:
+def unusable(source: DataSet, target: DataSet, start: Start, evaluation: Evaluation) -> Iterator[str]:
     """What other stages depend on that is not there, or that DVC could not watch, a line each."""
     for key, data_set in (("source_root", source), ("target_root", target)):
         root = Path(data_set.root)
@@ -52,6 +52,7 @@ def unusable(source: DataSet, target: DataSet, start: Start) -> Iterator[str]:
             yield from absent(root, key)
     yield from absent(Path(start.weights), "weights")
     yield from absent(Path(start.pretrained), "pretrained")
+    yield from absent(Path(evaluation.test_labels), "test_labels")
 
 
 def check_refinery(name: str) -> None:

@@ -212,6 +212,7 @@ class MutualMeanTeaching(View):
 class Evaluation(View):
     """Tests on the target."""
 
+    test_labels: Name
     rerank: bool
     keep_features: Literal["last", "all"]
 

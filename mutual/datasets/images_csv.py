@@ -26,29 +26,44 @@ def read_images_csv(root: Path) -> tuple[dict[str, list[Row]], list[str], dict[s
     column. Read are UTF-8, with a byte order mark or without, the line ends of any system, separators ``,``, ``;`` and
     tab. Raises :class:`InputError` naming the line.
     """
-    lines = _lines(existing(root / LIST))
-    number, header = next(lines, (1, []))
-    places = _places(f"{root / LIST}: line {number}", header)
-    further = [place for place, name in enumerate(header) if name and place not in places.values()]
+    listed, further = read_list(root / LIST)
     rows: dict[str, list[Row]] = {split: [] for split in (*SPLITS, TEST)}
+    for line, row, split in listed:
+        if not os.path.isfile(root / row.file):
+            raise InputError(f"{root / LIST}: line {line}: {shown(row.file)}: not found in {root}")
+        if split not in rows:
+            where = f"{root / LIST}: line {line}: split"
+            raise InputError(f"{where}: expected train, query, gallery or test, found {shown(split)}")
+        rows[split].append(row)
+    found, named = content(root, ""), {row.file for _, row, _ in listed}
+    others = {reason: [file for file in files if file != LIST] for reason, files in found.left_out.items()}
+    left_out = {f"not in {LIST}": [file for file in found.images if file not in named]} | others
+    return rows, further, left_out
+
+
+def read_list(path: Path) -> tuple[list[tuple[int, Row, str]], list[str]]:
+    """The number of the line, the row and the split, unchecked, of each image that a list names; further columns.
+
+    Whether the images are there is not looked at. See :func:`read_images_csv` for the form and for what is refused.
+    """
+    lines = _lines(existing(path))
+    number, header = next(lines, (1, []))
+    places = _places(f"{path}: line {number}", header)
+    further = [place for place, name in enumerate(header) if name and place not in places.values()]
+    rows: list[tuple[int, Row, str]] = []
     first: dict[str, int] = {}
     for number, cells in lines:
-        where = f"{root / LIST}: line {number}"
+        where = f"{path}: line {number}"
         if len(cells) != len(header):
             raise InputError(f"{where}: expected {len(header)} cells, as many as line 1 has, found {len(cells)}")
-        file = _file(root, where, cells[places["file"]])
+        file = _file(where, cells[places["file"]])
         if file in first:
             raise InputError(f"{where}: {shown(file)} stands in line {first[file]} already: expected a line an image")
         first[file] = number
         split = cells[places["split"]].strip().lower() if "split" in places else "train"
-        if split not in rows:
-            raise InputError(f"{where}: split: expected train, query, gallery or test, found {shown(split)}")
         identity, camera = (known(cells[places[key]]) if key in places else "" for key in ("pid", "camid"))
-        rows[split].append(Row(file, identity, camera, [cells[place] for place in further]))
-    found = content(root, "")
-    others = {reason: [file for file in files if file != LIST] for reason, files in found.left_out.items()}
-    left_out = {f"not in {LIST}": [file for file in found.images if file not in first]} | others
-    return rows, [header[place] for place in further], left_out
+        rows.append((number, Row(file, identity, camera, [cells[place] for place in further]), split))
+    return rows, [header[place] for place in further]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -90,14 +105,12 @@ def _places(where: str, header: list[str]) -> dict[str, int]:
     return places
 
 
-def _file(root: Path, where: str, path: str) -> str:
+def _file(where: str, path: str) -> str:
     """The path below the root in the one form that it has everywhere."""
     # ./a.jpg is the same image as a.jpg, and lists made on Windows have \
     file = posixpath.normpath(path.replace("\\", "/")) if path else ""
     if not file or file == ".":
         raise InputError(f"{where}: expected the path of an image, found none")
     if file.startswith(("/", "../")) or file == ".." or file[1:3] == ":/":
-        raise InputError(f"{where}: expected a path below {root}, found {shown(path)}")
-    if not os.path.isfile(root / file):
-        raise InputError(f"{where}: {shown(file)}: not found in {root}")
+        raise InputError(f"{where}: expected a path below the data set's folder, found {shown(path)}")
     return file
