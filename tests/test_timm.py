@@ -88,7 +88,7 @@ def test_pooled_features_are_those_of_timms_network_without_a_classifier(name: s
 def test_of_a_transformer_the_mean_of_the_patches_or_the_class_token_by_hand() -> None:
     mean, token = small("test_vit").eval(), small("test_vit", pooling="cls").eval()
     with torch.inference_mode():
-        tokens = mean.backbone.model.forward_features(views(2))  # type: ignore[union-attr]
+        tokens = mean.backbone.model.forward_features(views(2))  # type: ignore[union-attr, operator]
         assert tokens.shape == (2, 1 + 4 * 2, 64)  # the class token, and patches of 16 x 16
         torch.testing.assert_close(mean.pool(views(2)), tokens[:, 1:].sum(1) / 8)
         torch.testing.assert_close(token.pool(views(2)), tokens[:, 0])
@@ -301,7 +301,7 @@ def test_position_embeddings_of_another_size_are_resampled_as_timm_does(
     assert f"weights: {path}: tensors renamed or resampled for timm/test_vit as timm does" in capsys.readouterr().out
     given = {key: tensor.clone() for key, tensor in state.items()}
     expected = theirs("test_vit", pretrained=True, pretrained_cfg_overlay={"state_dict": given})
-    assert_same_bits(network.backbone.model, expected)  # type: ignore[union-attr, arg-type]
+    assert_same_bits(network.backbone.model, expected)  # type: ignore[arg-type]
     assert network.get_parameter("backbone.model.pos_embed").shape == (1, 9, 64)
 
 
@@ -385,6 +385,12 @@ def test_without_timm_a_line_says_what_to_install(tmp_path: Path, monkeypatch: p
     for build in (lambda: small("test_resnet"), lambda: read_network(path, "teacher")):
         assert refusal(build).startswith("backbone: timm/test_resnet: needs timm: pip install timm")
     assert read_peer(path).classes == 3
+
+
+def test_the_lines_of_the_page_run() -> None:
+    (lines,) = re.findall(r"(?ms)^```python\n(.*?)^```$", (TOP / "docs/backbones.md").read_text(encoding="utf-8"))
+    assert "assert " in lines
+    exec(lines, {"__name__": "page"})
 
 
 def imports_at_the_top(tree: ast.Module) -> Iterator[str]:

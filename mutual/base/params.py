@@ -24,9 +24,6 @@ PIXELS = 2**28  # of a batch as the network sees it: 3 GB in float32
 
 Backbone = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet_ibn50a", "mobilenet_v2"]
 Layout = Literal["market1501", "dukemtmc", "msmt17"]
-TIMM = re.compile(
-    r"timm/[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_.-]{1,100})?"
-)  # a network of timm's, with the tag of its weights
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]  # as many as NumPy's, torch's and scikit-learn's generators all take
@@ -35,6 +32,7 @@ Pictures = Annotated[int, Field(ge=2, le=1_000)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Iterations = Annotated[int, Field(ge=1, le=1_000_000)]
 Neighbours = Annotated[int, Field(ge=1, le=10_000)]
+TIMM = re.compile(r"timm/[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_.-]{1,100})?")  # with the tag of its weights or without
 
 
 def _plain(value: str) -> str:
