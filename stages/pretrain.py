@@ -50,10 +50,12 @@ def main() -> None:
         write_peer(out, network, network, peer)
         return
 
-    cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
+    height, width = images.shape[1:3]
+    network = initial_network(form, len(set(index.pid)), params.start.weights, seed, (height, width))
+    mean, std = network.normalisation
+    cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip, 0.0, network.normalisation)
     target = read_images(PACKED / "target/train.npy")
     source_at, target_at = batches_of(images, index, target, Streams(seed), cut)
-    network = initial_network(form, len(set(index.pid)), params.start.weights, seed)
     size = sum(tensor.nbytes for tensor in network.state_dict().values())
     ask_room(out, 4 * size)  # two roles, there and in DVC's cache
     in_parts(network, batches.bn_groups, domains=False)
@@ -68,8 +70,8 @@ def main() -> None:
         bar.set_postfix(ce=f"{epoch.cross_entropy:.3f}", triplet=f"{epoch.triplet:.3f}")
     write_curve(curve, history)
     made_by = form | batches.model_dump() | planned | params.start.model_dump()
-    height, width = images.shape[1:3]
-    write_peer(out, best, best, Peer(form, best.classifier.out_features, height, width, params={"pretrain": made_by}))
+    peer = Peer(form, best.classifier.out_features, height, width, 0, {"pretrain": made_by}, mean, std)
+    write_peer(out, best, best, peer)
 
 
 if __name__ == "__main__":

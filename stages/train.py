@@ -20,7 +20,7 @@ from mutual.learning.handover import Handover, read_handover, write_handover
 from mutual.learning.material import batches_of, read_material
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
-from mutual.networks.peers import check_size, iterations_of, peer_path, write_continued
+from mutual.networks.peers import check_size, iterations_of, normalisation_of, peer_path, write_continued
 from mutual.refineries.contract import find_refinery
 from stages import LOSSES, MODELS, PACKED, ROUNDS
 from stages.door import arguments
@@ -46,7 +46,8 @@ def main() -> None:
         check_size(path, material.images)
     ask_room(MODELS / args.round, 2 * sum(path.stat().st_size for path in start))  # there, and in DVC's cache
 
-    cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip)
+    seen = normalisation_of(start)
+    cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip, normalisation=seen)
     batch_at, source_at = batches_of(material, Streams(params.peers.seed, number), seeds, cut, plan.erase_probability)
     students, teachers = ready(start, material.classes, device, refinery.teaching, batches.bn_groups, plan.dsbn)
     optimizer = trained_by(students, plan.lr, plan.backbone_lr_scale, penalties.weight_decay)

@@ -43,6 +43,12 @@ def test_a_gpu_without_enough_memory_is_one_line() -> None:
     assert ended.value.code == f"error: batch_size: the GPU's memory is not enough: {reason}"
 
 
+def test_an_operation_that_a_gpu_does_in_another_order_each_time_is_one_line() -> None:
+    error = RuntimeError("pool_backward_cuda does not have a deterministic implementation, but you set it.\nYou can")
+    expected = "on a GPU pool_backward_cuda is not deterministic: expected another backbone, or a CPU"
+    assert told(error) == f"error: backbone: {expected}"
+
+
 def test_a_machine_without_enough_memory_is_one_line() -> None:
     with pytest.raises(SystemExit) as ended:
         run(lambda: raising(MemoryError()))

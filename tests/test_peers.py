@@ -45,7 +45,7 @@ class TinyNetwork(ReidNetwork):
         if backbone not in ("tiny", "wide"):
             raise ValueError(f"{backbone}: not a backbone")
         width = {"tiny": 4, "wide": 6}[backbone]
-        self.form = form | {"backbone": backbone}
+        self.form = {key: value for key, value in form.items() if key != "size"} | {"backbone": backbone}
         layers = OrderedDict(conv1=nn.Conv2d(3, width, 3), bn1=nn.BatchNorm2d(width))
         self.backbone = nn.Sequential(layers)  # type: ignore[assignment]
         self.neck = nn.BatchNorm1d(width)

@@ -19,7 +19,8 @@ from pathlib import Path
 from mutual.base.errors import InputError, run
 from mutual.base.params import read_params
 from mutual.elsewhere.official import names_elsewhere, read_official, write_official
-from mutual.networks.peers import Peer, read_network, write_peer
+from mutual.networks.from_timm import is_timm
+from mutual.networks.peers import Peer, read_network, read_peer, write_peer
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import class_count, load_state
 from stages.door import arguments
@@ -37,6 +38,7 @@ def main() -> None:
     if args.given.suffix != ".safetensors" and args.made.suffix == ".safetensors":
         params = read_params()
         form = params.network.model_dump()
+        check_known(form["backbone"])
         form["stem_relu"] |= form["backbone"] == "resnet_ibn50a"
         state = read_official(args.given, ReidNetwork(**form, classes=1).state_dict(), form["stem_relu"])
         network = ReidNetwork(**form, classes=class_count(state))
@@ -44,6 +46,7 @@ def main() -> None:
         peer = Peer(params.network.model_dump(), class_count(state), params.size.image_height, params.size.image_width)
         write_peer(args.made, network, network, peer)
     elif args.given.suffix == ".safetensors" and args.made.suffix in (".tar", ".pth"):
+        check_known(read_peer(args.given).network["backbone"])
         network = read_network(args.given, args.role)
         state, stem_relu = (
             network.state_dict(),
@@ -53,6 +56,12 @@ def main() -> None:
     else:
         raise InputError(f"{args.given} {args.made}: expected one .safetensors and one .pth.tar")
     print(f"{args.given} -> {args.made}")
+
+
+def check_known(backbone: str) -> None:
+    """Raise :class:`InputError` for timm's networks: neither code has them."""
+    if is_timm(backbone):
+        raise InputError(f"backbone: {backbone}: expected a network of the paper's code or of OpenUnReID")
 
 
 if __name__ == "__main__":

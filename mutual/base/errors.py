@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 LINE = 200  # characters of the longest line that a user is given to read
 ECHO = 60  # characters of the longest value that is shown within it
+NOT_DETERMINISTIC = " does not have a deterministic implementation"
 
 
 class InputError(Exception):
@@ -57,6 +58,9 @@ def _told(error: Exception) -> str | None:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             reason = error.strerror or str(error)
             return f"{error.filename or 'a file'}: {'cannot be written: ' if full else ''}{reason}"
+        case RuntimeError() if NOT_DETERMINISTIC in str(error):  # of torch, for some operations of some backbones
+            operation = str(error).split(NOT_DETERMINISTIC)[0]
+            return f"backbone: on a GPU {operation} is not deterministic: expected another backbone, or a CPU"
         case MemoryError():
             return "this machine's memory is not enough"
         case _ if type(error).__name__ == "OutOfMemoryError":  # torch's: not every stage imports torch

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -32,6 +32,7 @@ Pictures = Annotated[int, Field(ge=2, le=1_000)]
 Epochs = Annotated[int, Field(ge=1, le=10_000)]
 Iterations = Annotated[int, Field(ge=1, le=1_000_000)]
 Neighbours = Annotated[int, Field(ge=1, le=10_000)]
+TIMM = re.compile(r"timm/[A-Za-z0-9_]{1,100}(\.[A-Za-z0-9_.-]{1,100})?")  # with the tag of its weights or without
 
 
 def _plain(value: str) -> str:
@@ -48,6 +49,13 @@ def _eps(value: object) -> object:
     if value == "rule" or (number and 0 < value <= 2):  # type: ignore[operator]
         return value
     raise ValueError(f"expected rule, or a distance above 0 and at most 2, got {shown(value)}")
+
+
+def _backbone(value: str) -> str:
+    known = get_args(Backbone)
+    if value in known or TIMM.fullmatch(value):
+        return value
+    raise ValueError(f"expected {', '.join(map(repr, known))} or timm/NAME, got {shown(value)}")
 
 
 class View(BaseModel):
@@ -94,11 +102,19 @@ class Size(View):
 class NetworkForm(View):
     """What network it is: see :class:`mutual.networks.reid.ReidNetwork`."""
 
-    backbone: Backbone
+    backbone: Annotated[str, AfterValidator(_backbone)]
     stem_relu: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    pooling: Literal["avg", "gem"]
+    pooling: Literal["avg", "gem", "cls"]
     precision: Literal["fp32", "bf16"]
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.pooling == "cls" and self.backbone in get_args(Backbone):
+            raise ValueError(
+                f"pooling: expected avg or gem, cls is for transformers of timm: {self.backbone} has no token"
+            )
+        return self
 
 
 class Start(View):

@@ -5,62 +5,75 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mutual.base.errors import InputError
 from mutual.base.params import Backbone
 from mutual.elsewhere.foreign import read_tensors
 from mutual.elsewhere.inside import Inside, find, left_out, prefixes, taken_from
 from mutual.elsewhere.official import numbered
+from mutual.elsewhere.timm_files import as_timm_reads, downloaded
 from mutual.machine.streams import integer_seed
 from mutual.networks.backbones import backbone as backbone_named
+from mutual.networks.from_timm import TimmBackbone
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import load_state
 
 # what stands behind a backbone, as torchvision, timm, torchreid, fast-reid, MoCo and their kin name it
 HEADS = {
-    *("bottleneck", "bn_neck", "bnneck", "classifier", "embedding", "fc", "feat", "feat_bn", "head", "heads"),
-    *("last_linear", "logits", "neck", "predictor", "projection_head", "projector"),
+    *("bottleneck", "bn_neck", "bnneck", "classifier", "embedding", "fc", "feat", "feat_bn", "head", "head_dist"),
+    *("heads", "last_linear", "logits", "neck", "predictor", "projection_head", "projector"),
 }
 
 
-def initial_network(form: Mapping[str, Any], classes: int, weights: str, seed: int) -> ReidNetwork:
-    """The network that pre-training starts from: random, drawn by ``seed``, with the backbone of ``weights``."""
+def initial_network(
+    form: Mapping[str, Any], classes: int, weights: str, seed: int, size: tuple[int, int] | None = None
+) -> ReidNetwork:
+    """The network that pre-training starts from: random, drawn by ``seed``, with the backbone of ``weights``.
+
+    ``size`` is the height and width of the images that it will see.
+    """
     torch.manual_seed(integer_seed(seed, "pretrain network"))
-    network = ReidNetwork(**form, classes=classes)
+    network = ReidNetwork(**form, classes=classes, size=size)
     load_initial_backbone(network, form["backbone"], weights)
     return network
 
 
 def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> None:
-    """Fill the backbone from ``weights``: "imagenet" (torchvision's, downloaded by it), "none" (left as it is), a file.
+    """Fill the backbone from ``weights``: "imagenet" (torchvision's or timm's, downloaded by it), "none", a file.
 
-    A file (.safetensors, or as saved by torch under another suffix) holds the tensors by torchvision's names or by the
-    numbers of the authors' code, alone or as a part of a larger network or checkpoint, whatever stands before the
-    names. Heads are not used; what is left out is printed. Raises :class:`InputError` for a file that is missing,
+    A file (.safetensors, or as saved by torch under another suffix) holds the tensors by torchvision's or timm's names
+    or by the numbers of the authors' code, alone or as a part of a larger network or checkpoint, whatever stands before
+    the names. Heads are not used; what is left out is printed. Raises :class:`InputError` for a file that is missing,
     damaged, or has other tensors than the backbone.
     """
     if weights == "none":
         return
-    state = _imagenet(backbone) if weights == "imagenet" else _file(Path(weights))
-    own = network.backbone.state_dict()
+    body = network.backbone.model if isinstance(network.backbone, TimmBackbone) else network.backbone
+    state = _imagenet(network.backbone, backbone) if weights == "imagenet" else _file(Path(weights))
+    own = body.state_dict()
     try:
         inside = _inside(state, own)
     except InputError as error:
         raise InputError(f"weights: {weights}: {error}") from None
+    if not _same_shapes(inside, own) and (made := _as_timm_reads(state, network.backbone)):
+        inside = made
+        print(f"weights: {weights}: tensors renamed or resampled for {backbone} as timm does")
     what = f"unfit for {backbone}"
     if inside is None:
         other = next((name for name in get_args(Backbone) if name != backbone and _fits(state, name)), None)
         what = f"not the weights of {backbone}" + (f" but of {other}" if other else "")
         inside = _nearest(state, own)
-    load_state(network.backbone, inside.tensors, f"weights: {weights}: {what}")
+    load_state(body, inside.tensors, f"weights: {weights}: {what}")
     if inside.left:
         print(
             f"weights: {weights}: {inside.prefix.removesuffix('.') or 'the backbone'} is used; left: {left_out(inside)}"
         )
 
 
-def _imagenet(backbone: str) -> Mapping[str, Tensor]:
+def _imagenet(made: nn.Module, backbone: str) -> Mapping[str, Tensor]:
+    if isinstance(made, TimmBackbone):
+        return downloaded(made)
     if backbone == "resnet_ibn50a":
         raise InputError("weights: imagenet: torchvision has none of resnet_ibn50a: expected a file, or none")
     # imported here: torchvision takes longer to import than torch
@@ -106,4 +119,19 @@ def _fits(state: Mapping[str, Tensor], backbone: str) -> bool:
         inside = _inside(state, own)
     except InputError:  # several copies of it
         return True
+    return _same_shapes(inside, own)
+
+
+def _same_shapes(inside: Inside | None, own: Mapping[str, Tensor]) -> bool:
     return inside is not None and all(tensor.shape == own[name].shape for name, tensor in inside.tensors.items())
+
+
+def _as_timm_reads(state: Mapping[str, Tensor], backbone: nn.Module) -> Inside | None:
+    """What timm makes of the file, where it is the backbone, whole and in shape, and one of timm's."""
+    if not isinstance(backbone, TimmBackbone):
+        return None
+    own = backbone.model.state_dict()
+    for tensors in as_timm_reads(state, _nearest(state, own).prefix, backbone):
+        if _same_shapes(inside := _inside(tensors, own), own):
+            return inside
+    return None

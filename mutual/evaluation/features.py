@@ -25,7 +25,7 @@ def extract(network: ReidNetwork, images: np.ndarray, device: torch.device, labe
     """
     features, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
     for start in tqdm(range(0, len(images), size), desc=label, unit="batch", leave=False, disable=None):
-        batch = normalise(uploaded(np.array(images[start : start + size]), device))
+        batch = normalise(uploaded(np.array(images[start : start + size]), device), network.normalisation)
         features[start : start + size] = network.embed(batch).cpu().numpy()
     if not np.isfinite(features).all():
         raise InputError(f"{label}: the features are not finite: expected a network that has not diverged")

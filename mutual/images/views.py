@@ -1,5 +1,8 @@
 """Views of images for training: flip, pad and crop, normalise, erase."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numba import njit, prange
@@ -9,14 +12,24 @@ from mutual.machine.device import CPU, uploaded
 
 MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB, of values in 0 .. 1
 STD = (0.229, 0.224, 0.225)
+
+
+class Normalisation(NamedTuple):
+    """What images are normalised with: RGB of values in 0 .. 1."""
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+IMAGENET = Normalisation(MEAN, STD)
 ERASE_AREA = (0.02, 0.4)  # of the image's area
 ERASE_ASPECT = 0.3  # height : width between this and its inverse
 ERASE_ATTEMPTS = 100
 
 
-def normalise(images: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in channels-last memory, as ImageNet networks expect it."""
-    mean, std = (uploaded(np.array(each, np.float32), images.device) for each in (MEAN, STD))
+def normalise(images: Tensor, by: Normalisation = IMAGENET) -> Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float32 in channels-last memory, as networks of this normalisation expect."""
+    mean, std = (uploaded(np.array(each, np.float32), images.device) for each in by)
     return images.to(torch.float32).div_(255).sub_(mean).div_(std).permute(0, 3, 1, 2)
 
 
@@ -28,6 +41,7 @@ def training_views(
     flip: bool = True,
     erase_probability: float = 0.0,
     device: torch.device = CPU,
+    normalisation: Normalisation = IMAGENET,
 ) -> Tensor:
     """One random view of each of the (B, H, W, 3) uint8 images: (B, 3, H, W) float32, channels-last, on the device.
 
@@ -42,11 +56,14 @@ def training_views(
     for i in np.flatnonzero(rng.random(count) < erase_probability):
         boxes[i] = erased_rectangle(height, width, rng)
     if device.type == "cpu":
-        return compiled_views(images, flips, shifts, boxes)
-    return vectorised_views(*(uploaded(each, device) for each in (images, flips, shifts, boxes)))
+        return compiled_views(images, flips, shifts, boxes, normalisation)
+    there = [uploaded(each, device) for each in (images, flips, shifts, boxes)]
+    return vectorised_views(*there, by=normalisation)
 
 
-def vectorised_views(images: Tensor, flips: Tensor, shifts: Tensor, boxes: Tensor) -> Tensor:
+def vectorised_views(
+    images: Tensor, flips: Tensor, shifts: Tensor, boxes: Tensor, *, by: Normalisation = IMAGENET
+) -> Tensor:
     """Each (H, W, 3) uint8 image mirrored or not, moved down and right, normalised, its box filled.
 
     ``flips`` (B,) bool; ``shifts`` (B, 2) down and right; ``boxes`` (B, 4) top, left, height and width: int64. As
@@ -58,20 +75,22 @@ def vectorised_views(images: Tensor, flips: Tensor, shifts: Tensor, boxes: Tenso
     shown = ((row >= 0) & (row < height))[:, :, None] & ((column >= 0) & (column < width))[:, None]
     column = torch.where(flips[:, None], width - 1 - column, column)
     row, column = row.clamp(0, height - 1), column.clamp(0, width - 1)
-    views = normalise(images[image[:, None, None], row[:, :, None], column[:, None]] * shown[..., None])
+    views = normalise(images[image[:, None, None], row[:, :, None], column[:, None]] * shown[..., None], by)
     top, left, high, wide = boxes.T[..., None]
     erased = ((y >= top) & (y < top + high))[:, :, None] & ((x >= left) & (x < left + wide))[:, None]
-    fill = uploaded(np.array(MEAN, np.float32), images.device)
+    fill = uploaded(np.array(by.mean, np.float32), images.device)
     return torch.where(erased[..., None], fill, views.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def compiled_views(images: np.ndarray, flips: np.ndarray, shifts: np.ndarray, boxes: np.ndarray) -> Tensor:
+def compiled_views(
+    images: np.ndarray, flips: np.ndarray, shifts: np.ndarray, boxes: np.ndarray, by: Normalisation = IMAGENET
+) -> Tensor:
     """The same views, image by image."""
     images = images.copy()
     # torch mirrors channels-last images by vector instructions
     images[flips] = torch.from_numpy(images[flips]).permute(0, 3, 1, 2).flip(3).permute(0, 2, 3, 1).numpy()
     count, height, width, _ = images.shape
-    mean, std = (np.tile(np.array(each, np.float32), width) for each in (MEAN, STD))
+    mean, std = (np.tile(np.array(each, np.float32), width) for each in by)
     views = torch.empty(images.shape)
     rows = (count, height, 3 * width)
     _draw_views(images.reshape(rows), shifts, boxes, mean, std, views.numpy().reshape(rows))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mutual.clusters.pseudo_labels import PseudoLabels
-from mutual.images.views import training_views
+from mutual.images.views import IMAGENET, Normalisation, training_views
 from mutual.learning.sampler import identity_batches, shuffled_batches
 from mutual.machine.device import uploaded
 from mutual.machine.streams import numpy_stream
@@ -47,6 +47,7 @@ class Cut:
     device: torch.device
     flip: bool = True
     erase_probability: float = 0.0
+    normalisation: Normalisation = IMAGENET  # of the networks that see them
 
     def erasing(self, probability: float) -> "Cut":
         """The same with random erasing."""
@@ -79,6 +80,7 @@ def labelled_batches(
         flip=cut.flip,
         erase_probability=cut.erase_probability,
         device=cut.device,
+        normalisation=cut.normalisation,
     )
     of_peers = [streams.of(each) for each in view_purposes]
 
@@ -99,4 +101,7 @@ def unlabelled_views(
     """The function iteration -> (B, 3, H, W) views of (N, H, W, 3) uint8 images, plainly shuffled."""
     rows = shuffled_batches(len(images), cut.batch_size, streams.of(purpose))
     stream = streams.of(view_purpose)
-    return lambda i: training_views(images[rows(i)], stream(i), padding=cut.padding, flip=cut.flip, device=cut.device)
+    draw = partial(
+        training_views, padding=cut.padding, flip=cut.flip, device=cut.device, normalisation=cut.normalisation
+    )
+    return lambda i: draw(images[rows(i)], stream(i))

@@ -43,19 +43,19 @@ def uploaded(array: np.ndarray, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-def wide_enough_for_bfloat16(images: Tensor) -> bool:
+def wide_enough_for_bfloat16(images: Tensor, columns: int = COLUMNS_FOR_BFLOAT16) -> bool:
     """Whether bfloat16 convolutions of the (B, 3, H, W) images, and their gradients, are sound on the images' device.
 
-    On a CPU they need 32 columns; that they are not computed so is said once. Where a feature map of one column comes
-    out of a 3 x 3 convolution of stride 2, oneDNN (3.13.3, of PyTorch 2.15) leaves parts unwritten, so that what lay in
-    freed memory is the result: the map itself with AMX from at most 2 columns, the weights' gradient with any AVX-512
-    from 1 column. In ResNets both need images of at most 16 columns.
+    On a CPU they need so many ``columns``; that they are not computed so is said once. Where a feature map of one
+    column comes out of a 3 x 3 convolution of stride 2, oneDNN (3.13.3, of PyTorch 2.15) leaves parts unwritten, so
+    that what lay in freed memory is the result: the map itself with AMX from at most 2 columns, the weights' gradient
+    with any AVX-512 from 1 column. In ResNets both need images of at most 16 columns.
     """
-    if images.device.type != "cpu" or images.shape[-1] >= COLUMNS_FOR_BFLOAT16:
+    if images.device.type != "cpu" or images.shape[-1] >= columns:
         return True
     warnings.warn(
         f"precision: images of {images.shape[-1]} columns are computed in fp32: on a CPU bf16 is sound from "
-        f"{COLUMNS_FOR_BFLOAT16} columns",
+        f"{columns} columns",
         stacklevel=2,
     )
     return False

@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from mutual.networks.from_timm import PREFIX, TimmBackbone, is_timm
 from mutual.networks.resnet import ResNet, resnet18, resnet34, resnet50, resnet101, resnet152, resnet_ibn50a
 
 
@@ -22,11 +23,19 @@ class MobileNetV2(nn.Module):
         return self.features(images)
 
 
-def backbone(name: str, stem_relu: bool) -> ResNet | MobileNetV2:
+def backbone(
+    name: str, stem_relu: bool, pooling: str = "avg", size: tuple[int, int] | None = None
+) -> ResNet | MobileNetV2 | TimmBackbone:
     """The backbone of this name, its weights random.
 
     ``stem_relu`` False is the authors' form of the plain ResNets, True torchvision's; the others have one form only.
+    ``pooling`` and the images' ``size``, height and width, shape timm's alone, see there. Raises ValueError for what is
+    none, :class:`InputError` for what timm cannot build.
     """
+    if is_timm(name):
+        return TimmBackbone(name.removeprefix(PREFIX), pooling, size)
+    if pooling == "cls":
+        raise ValueError(f"pooling: cls: {name} has no class token")
     match name:
         case "resnet18":
             return resnet18(stem_relu)

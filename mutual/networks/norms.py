@@ -1,5 +1,7 @@
 """Batch norms that see a part of the batch at a time."""
 
+import warnings
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,6 +14,7 @@ class PartBatchNorm(_BatchNorm):
     Only the first chunk moves the running statistics: what DataParallel does on as many GPUs, and what the published
     results come from. With ``source``, the second half of a training batch is the source's, which has weights and
     statistics of its own (domain-specific batch norm, Chang et al., 2019); in eval mode all images are the target's.
+    What some of timm's batch norms do afterwards, ``drop`` and ``act``, follows here too.
     """
 
     def __init__(self, norm: _BatchNorm, groups: int, source: _BatchNorm | None) -> None:
@@ -21,10 +24,17 @@ class PartBatchNorm(_BatchNorm):
         self.num_batches_tracked = norm.num_batches_tracked
         self.groups = groups
         self.source = None if source is None else PartBatchNorm(source, groups, None)
+        self.drop, self.act = getattr(norm, "drop", None), getattr(norm, "act", None)
         self.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, …) -> the same shape."""
+        x = self._normalised(x)
+        for after in (self.drop, self.act):
+            x = x if after is None else after(x)
+        return x
+
+    def _normalised(self, x: Tensor) -> Tensor:
         if not self.training:
             return super().forward(x)
         if self.source is not None:
@@ -47,8 +57,11 @@ def in_parts(network: nn.Module, groups: int, domains: bool) -> None:
     """Let every batch norm of the network normalise in ``groups`` chunks and, with ``domains``, the source apart.
 
     Tensors keep their names; the source's are new, ``….source.*``, and start as copies. Where neither is asked for,
-    batch norms stay as they are.
+    batch norms stay as they are. A warning says where the network has no other than its neck's.
     """
+    norms = [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]
+    if norms == ["neck"] and (groups > 1 or domains):
+        warnings.warn("bn_groups, dsbn: the backbone has no batch norm: they concern the neck's alone", stacklevel=2)
     for parent in list(network.modules()):
         for name, norm in list(parent.named_children()):
             if isinstance(norm, _BatchNorm) and not isinstance(parent, PartBatchNorm):

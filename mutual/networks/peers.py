@@ -13,7 +13,8 @@ from safetensors.torch import save
 
 from mutual.base.errors import InputError
 from mutual.base.store import existing, write_bytes
-from mutual.images.views import MEAN, STD
+from mutual.images.views import MEAN, STD, Normalisation
+from mutual.networks.from_timm import TimmBackbone
 from mutual.networks.norms import in_parts
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import class_count, load_state
@@ -64,7 +65,8 @@ def read_peer(path: Path) -> Peer:
         raise InputError(expected) from None
     numbers = (peer.classes, peer.height, peer.width, peer.iterations)
     counted = all(type(number) is int and number >= 0 for number in numbers)
-    if not (counted and isinstance(peer.network, dict) and isinstance(peer.params, dict)):
+    seen = _is_rgb(peer.mean, least=0) and _is_rgb(peer.std, least=1e-6)
+    if not (counted and seen and isinstance(peer.network, dict) and isinstance(peer.params, dict)):
         raise InputError(expected)
     return peer
 
@@ -83,12 +85,13 @@ def read_network(path: Path, role: Role, **changes: Any) -> ReidNetwork:
     if class_count(state) != peer.classes:
         raise InputError(f"{path}: expected the {peer.classes} classes of its metadata, the {role} has another number")
     try:
-        network = ReidNetwork(**{**peer.network, **changes}, classes=peer.classes)
+        network = ReidNetwork(**{**peer.network, **changes}, classes=peer.classes, size=(peer.height, peer.width))
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}: expected a network that can be built: {error}") from None
     if any(".source." in name for name in state):
         in_parts(network, 1, domains=True)
     load_state(network, state, f"{path}: {role} of another network than the file says", exact=True)
+    network.normalisation = Normalisation(peer.mean, peer.std)
     return network
 
 
@@ -106,6 +109,8 @@ def adopted(path: Path, form: Mapping[str, Any], size: tuple[int, int]) -> tuple
             told = f"{key} {form[key]} in params.yaml, {peer.network.get(key)} in the file"
             raise InputError(f"pretrained: {path}: another network than params.yaml describes: {told}")
     network = read_network(path, "teacher", dropout=form["dropout"], precision=form["precision"])
+    if isinstance(network.backbone, TimmBackbone):
+        network.backbone.resize(size)
     return network, replace(peer, network=dict(form), height=size[0], width=size[1], iterations=0)
 
 
@@ -142,6 +147,16 @@ def iterations_of(paths: Sequence[Path]) -> int:
     return done[0]
 
 
+def normalisation_of(paths: Sequence[Path]) -> Normalisation:
+    """What the images of all these peers are normalised with. Raises :class:`InputError` where they differ."""
+    peers = [read_peer(path) for path in paths]
+    for path, peer in zip(paths, peers, strict=True):
+        if (peer.mean, peer.std) != (peers[0].mean, peers[0].std):
+            expected = f"expected mean and std as {paths[0].name} has them, {peers[0].mean} and {peers[0].std}"
+            raise InputError(f"{path}: {expected}, found {peer.mean} and {peer.std}")
+    return Normalisation(peers[0].mean, peers[0].std)
+
+
 def check_size(path: Path, images: Mapping[str, np.ndarray]) -> None:
     """Raise :class:`InputError` where a set of (N, H, W, 3) images has not the size that the peer's file says."""
     peer = read_peer(path)
@@ -150,6 +165,11 @@ def check_size(path: Path, images: Mapping[str, np.ndarray]) -> None:
         if (height, width) != (peer.height, peer.width):
             expected = f"expected {peer.height} x {peer.width} pixels as {path} has it"
             raise InputError(f"{name}: {expected}, found images of {height} x {width}")
+
+
+def _is_rgb(values: object, least: float) -> bool:
+    """Whether these are three numbers from ``least`` to 1, of images whose values are 0 .. 1."""
+    return isinstance(values, list) and len(values) == 3 and all(type(v) is float and least <= v <= 1 for v in values)
 
 
 def _opened(path: Path) -> safe_open:

@@ -9,8 +9,10 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mutual.machine.device import wide_enough_for_bfloat16
+from mutual.images.views import IMAGENET
+from mutual.machine.device import COLUMNS_FOR_BFLOAT16, wide_enough_for_bfloat16
 from mutual.networks.backbones import backbone as backbone_named
+from mutual.networks.from_timm import TimmBackbone
 
 
 class GeneralisedMean(nn.Module):
@@ -31,10 +33,14 @@ class GeneralisedMean(nn.Module):
 class ReidNetwork(nn.Module):
     """Backbone -> pooled feature x (triplet losses) -> neck -> classifier (classification losses).
 
-    ``pooling`` is "avg" or "gem". The neck is a BatchNorm1d whose bias stays 0; the classifier starts at N(0, 0.001).
-    ``precision`` "bf16" runs the backbone in bfloat16; the pooling and all that follows are float32 either way. On a
-    CPU images of less than 32 columns are float32 throughout.
+    ``pooling`` is "avg", "gem" or, of some of timm's networks, "cls". The neck is a BatchNorm1d whose bias stays 0; the
+    classifier starts at N(0, 0.001). ``precision`` "bf16" runs the backbone in bfloat16; the pooling and all that
+    follows are float32 either way. On a CPU images of less than 32 columns are float32 throughout. ``size`` is the
+    images' height and width, which transformers of timm have weights for.
     """
+
+    normalisation = IMAGENET  # of the images that it expects
+    columns = COLUMNS_FOR_BFLOAT16  # of theirs, at least
 
     def __init__(
         self,
@@ -45,9 +51,10 @@ class ReidNetwork(nn.Module):
         pooling: str = "avg",
         dropout: float = 0.0,
         precision: str = "fp32",
+        size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        for value, known in ((pooling, ("avg", "gem")), (precision, ("fp32", "bf16"))):
+        for value, known in ((pooling, ("avg", "gem", "cls")), (precision, ("fp32", "bf16"))):
             if value not in known:
                 raise ValueError(f"{value!r}: expected {' or '.join(known)}")
         # what a file says of the network, so that it can be built again
@@ -59,7 +66,9 @@ class ReidNetwork(nn.Module):
             "precision": precision,
         }
         self.precision = precision
-        self.backbone = backbone_named(backbone, stem_relu)
+        self.backbone = backbone_named(backbone, stem_relu, pooling, size)
+        if isinstance(self.backbone, TimmBackbone):
+            self.normalisation, self.columns = self.backbone.normalisation, self.backbone.columns
         self.pooling = GeneralisedMean() if pooling == "gem" else None
         self.neck = nn.BatchNorm1d(self.backbone.width)
         self.neck.bias.requires_grad_(False)
@@ -69,12 +78,13 @@ class ReidNetwork(nn.Module):
 
     def pool(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, D) pooled features."""
-        half = self.precision == "bf16" and wide_enough_for_bfloat16(images)
+        half = self.precision == "bf16" and wide_enough_for_bfloat16(images, self.columns)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             feature_map = self.backbone(images)
         if half:
             feature_map = feature_map.float()
-        return feature_map.mean((2, 3)) if self.pooling is None else self.pooling(feature_map)
+        pooled = feature_map.mean((2, 3)) if self.pooling is None else self.pooling(feature_map)
+        return self.backbone.after_pooling(pooled) if isinstance(self.backbone, TimmBackbone) else pooled
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, H, W) -> pooled features (B, D) and logits (B, classes), in training."""
@@ -95,10 +105,12 @@ class ReidNetwork(nn.Module):
 def inference(network: ReidNetwork) -> ReidNetwork:
     """The network in eval mode and channels-last memory, its parameters frozen; it cannot be trained any more.
 
-    Batch norms are merged into the convolutions before them: with fixed statistics they are one linear map.
+    Batch norms are merged into the convolutions before them: with fixed statistics they are one linear map. Not those
+    of timm's networks, where what is defined after a convolution need not follow it.
     """
     network.eval().requires_grad_(False)
-    _merge_batch_norms(network.backbone)
+    if not isinstance(network.backbone, TimmBackbone):
+        _merge_batch_norms(network.backbone)
     return network.to(memory_format=torch.channels_last)
 
 
