@@ -1,8 +1,8 @@
-"""All rounds -> what they came to, the table of results, and the tables behind the plots.
+"""All rounds -> what they came to, the table of results, the tables behind the plots, and the model card.
 
-Reads rounds.yaml, of params.yaml the names of the data sets and the seeds, and, of the rounds that are listed,
-metrics/rounds/ and metrics/losses/. Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and
-losses.csv, and metrics/curves/, a loss a file. Example: python -m stages.report
+Reads rounds.yaml, params.yaml, of the rounds that are listed metrics/rounds/ and metrics/losses/, and for the card
+adapted/peers/ and the index of the packed sets. Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv
+and losses.csv, metrics/curves/, a loss a file, and adapted/README.md. Example: python -m stages.report
 """
 
 if not __package__:
@@ -13,13 +13,16 @@ from pathlib import Path
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params, read_rounds
 from mutual.base.store import folder_beside, write_json, write_text
+from mutual.experiments.card import Facts, model_card, read_network_facts
 from mutual.experiments.curves import joined_losses, label_table, loss_curves, round_table
 from mutual.experiments.results import read_result
 from mutual.experiments.summary import results_table, summary
-from stages import LOSSES, RESULTS
+from mutual.images.index import read_index
+from stages import ADAPTED, DEMO, LOSSES, PACKED, RESULTS
 from stages.door import arguments
 
 METRICS = Path("metrics")
+INDICES = {"source": "source/train", "train": "target/train", "query": "target/query", "gallery": "target/gallery"}
 
 
 def main() -> None:
@@ -39,12 +42,24 @@ def main() -> None:
         "losses.csv": losses.to_csv(index=False, float_format="%.6f"),
     }
     figures, curves = summary(results), loss_curves(losses)
+    facts = Facts(
+        params.source.name,
+        params.target.name,
+        {name: read_index(PACKED / f"{split}.csv") for name, split in INDICES.items()},
+        params.start.model_dump(),
+        all(Path(root).is_relative_to(DEMO) for root in (params.source.root, params.target.root)),
+        params.clustering.model_dump(),
+        results,
+        [read_network_facts(path) for path in sorted((ADAPTED / "peers").iterdir())],
+    )
+    card = model_card(facts)
     write_json(METRICS / "summary.json", figures)
     for name, text in texts.items():
         write_text(METRICS / name, text)
     with folder_beside(METRICS / "curves") as folder:
         for term, text in curves.items():
             write_text(folder / f"{term}.csv", text)
+    write_text(ADAPTED / "README.md", card)
     print(table)
 
 

@@ -16,6 +16,8 @@ SUFFIXES = (".onnx", ".pt2")
 
 def check_kind(path: Path, precision: Precision) -> None:
     """Raise :class:`InputError` for a file that cannot be made, before the seconds that making it takes."""
+    if path.parent.exists() and not path.parent.is_dir():
+        raise InputError(f"{path.parent}: expected a folder, found a file")
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}")
     if path.suffix == ".pt2" and precision == "int8":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch.export import Dim, ExportedProgram
+from torch.fx import GraphModule
 
 from mutual.base.errors import InputError
 from mutual.export.extractor import INPUT, OUTPUT, Extractor
@@ -28,7 +29,8 @@ def traced(extractor: Extractor, height: int, width: int) -> ExportedProgram:
     example = torch.zeros(2, height, width, 3, dtype=torch.uint8)  # of one image the number would count as fixed
     with quiet():
         program = torch.export.export(extractor, (example,), dynamic_shapes=({0: Dim("N")},))
-    for node in program.graph.nodes:
+    graphs = [module.graph for module in program.graph_module.modules() if isinstance(module, GraphModule)]
+    for node in (node for graph in graphs for node in graph.nodes):
         node.meta.pop("stack_trace", None)
     return program
 

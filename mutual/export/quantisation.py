@@ -25,6 +25,19 @@ def sample(images: np.ndarray, stream: np.random.Generator) -> np.ndarray:
     return np.asarray(images[np.sort(chosen)])
 
 
+class Batches:
+    """Hands out the images batch by batch, as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+        self.left = iter(tqdm(batches, desc="calibrating", unit="batch", leave=False, disable=None))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """What the graph takes; None at the end."""
+        batch = next(self.left, None)
+        return None if batch is None else {INPUT: batch}
+
+
 def quantised(model: "ModelProto", images: np.ndarray, described: Mapping[str, str]) -> "ModelProto":
     """The graph with the backbones in 8 bits (static, QDQ), ranges being the smallest and largest on these images.
 
@@ -33,26 +46,14 @@ def quantised(model: "ModelProto", images: np.ndarray, described: Mapping[str, s
     """
     need("onnx", "onnxruntime")
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
-
-    batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-
-    class Reader(CalibrationDataReader):
-        """Hands out the images batch by batch."""
-
-        def __init__(self) -> None:
-            self.left = iter(tqdm(batches, desc="calibrating", unit="batch", leave=False, disable=None))
-
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            batch = next(self.left, None)
-            return None if batch is None else {INPUT: batch}
+    from onnxruntime.quantization import QuantType, quantize_static  # type: ignore[import-untyped]
 
     with tempfile.TemporaryDirectory() as folder, quiet():
         path = Path(folder) / "int8.onnx"  # it returns nothing
         quantize_static(
             model,
             path,
-            Reader(),
+            Batches(images),
             op_types_to_quantize=list(IN_8_BITS),
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,

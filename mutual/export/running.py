@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from mutual.base.errors import InputError, one_line
 from mutual.base.store import existing
-from mutual.export.extractor import INPUT, Extractor
+from mutual.export.extractor import INPUT, Extractor, digest
 from mutual.export.programs import DESCRIPTION, need, quiet
 
 Features = Callable[[np.ndarray], np.ndarray]  # (B, H, W, 3) uint8 -> (B, D) float32
@@ -38,7 +38,7 @@ def opened(path: Path, threads: int) -> tuple[Features, dict[str, str]]:
 
 
 def _opened_onnx(path: Path, threads: int) -> tuple[Features, dict[str, str]]:
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -88,9 +88,16 @@ def images_per_second(of: Features, images: np.ndarray) -> float:
     return len(images) / (time.perf_counter() - start)
 
 
-def check_origin(path: Path, described: Mapping[str, str], digests: list[str]) -> None:
-    """Raise :class:`InputError` where a file was not made of the peers with these hashes, in this order."""
-    found = [peer["sha256"] for peer in json.loads(described["peers"])]
-    if found != digests:
-        files = ", ".join(peer["file"] for peer in json.loads(described["peers"]))
-        raise InputError(f"{path}: expected a file made of the peers as they are now, it was made of {files}")
+def origin(path: Path) -> list[Path]:
+    """The peers' files that an exported file says it was made of.
+
+    Raises :class:`InputError` where one of them is not there, or is not the same any more.
+    """
+    described = opened(path, 1)[1]
+    peers = json.loads(described["peers"])
+    for peer in peers:
+        place = Path(peer["file"])
+        if not place.is_file() or digest(place) != peer["sha256"]:
+            found = "it has changed" if place.exists() else "not found"
+            raise InputError(f"{path}: made of {place}: expected this file as it was then, {found}")
+    return [Path(peer["file"]) for peer in peers]
