@@ -15,6 +15,7 @@ RETRIEVAL = Path("data/retrieval")  # what a round's teachers found
 MODELS = Path("models")  # a round's peers, and what it hands on
 RESULTS = Path("metrics/rounds")  # a round's figures
 LOSSES = Path("metrics/losses")  # a round's losses, iteration by iteration
+ADAPTED = Path("adapted")  # what others get: the last round's peers and their card
 CURVES = Path("metrics/pretrain")  # pre-training, epoch by epoch
 
 run(settle)  # here, since a library reads how many threads it may use when it loads

@@ -2,12 +2,15 @@
 
 Reads models/<last round of rounds.yaml> and the target's images; writes data/retrieval/last/: each teacher's features
 of the target's training, query and gallery images, the pseudo labels that the training images would have next, and what
-these tell of the network without a label, in clustering.json.
+these tell of the network without a label, in clustering.json; and adapted/peers/, the round's peers once more, under a
+name that does not depend on the number of rounds.
 Example: python -m stages.last
 """
 
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m stages.last")
+
+import shutil
 
 from mutual.base.errors import run
 from mutual.base.params import read_params, read_rounds, round_number
@@ -21,7 +24,8 @@ from mutual.images.index import read_cameras, read_images
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
-from stages import MODELS, PACKED, RETRIEVAL
+from mutual.networks.peers import peer_path
+from stages import ADAPTED, MODELS, PACKED, RETRIEVAL
 from stages.door import arguments
 
 SPLITS = ("train", "query", "gallery")
@@ -50,6 +54,9 @@ def main() -> None:
         sizes = cluster_sizes(labels)
         write_json(folder / "clustering.json", sizes | found.figures | {"label_free": judged})
         write_pseudo_labels(folder / "pseudo_labels.csv", files, found.labels)
+    with folder_beside(ADAPTED / "peers") as folder:
+        for seed in params.peers.seeds:
+            shutil.copyfile(peer_path(MODELS / last, seed), peer_path(folder, seed))
     print("after {last}: {clusters} clusters, {outliers} outliers".format_map({"last": last} | sizes))
     for line in warnings(labels, judged):
         print(f"warning: after {last}: {line}")

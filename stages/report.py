@@ -1,9 +1,9 @@
-"""All rounds -> what they came to, the table of results, and the tables behind the plots.
+"""All rounds -> what they came to, the table of results, the tables behind the plots, and the model card.
 
-Reads rounds.yaml, of params.yaml the names of the data sets and the seeds, and, of the rounds that are listed,
-metrics/rounds/ and metrics/losses/, and what data/retrieval/last tells of the last without labels. Writes
-metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and losses.csv, metrics/curves/, a loss a file, and
-metrics/label_free/, a figure a file. Example: python -m stages.report
+Reads rounds.yaml, params.yaml, of the rounds that are listed metrics/rounds/ and metrics/losses/, what
+data/retrieval/last tells of the last without labels, and for the card adapted/peers/ and the index of the packed sets.
+Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and losses.csv, metrics/curves/, a loss a file,
+metrics/label_free/, a figure a file, and adapted/README.md. Example: python -m stages.report
 """
 
 if not __package__:
@@ -15,14 +15,17 @@ from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, read_params, read_rounds
 from mutual.base.store import folder_beside, write_json, write_text
 from mutual.clusters.pseudo_labels import read_figures
+from mutual.experiments.card import Facts, model_card, read_network_facts
 from mutual.experiments.choice import label_free
 from mutual.experiments.curves import joined_losses, label_free_curves, label_table, loss_curves, round_table
 from mutual.experiments.results import read_result
 from mutual.experiments.summary import results_table, summary
-from stages import LOSSES, RESULTS, RETRIEVAL
+from mutual.images.index import read_index
+from stages import ADAPTED, DEMO, LOSSES, PACKED, RESULTS, RETRIEVAL
 from stages.door import arguments
 
 METRICS = Path("metrics")
+INDICES = {"source": "source/train", "train": "target/train", "query": "target/query", "gallery": "target/gallery"}
 
 
 def main() -> None:
@@ -42,6 +45,17 @@ def main() -> None:
         "pseudo_labels.csv": label_table(results),
         "losses.csv": losses.to_csv(index=False, float_format="%.6f"),
     }
+    facts = Facts(
+        params.source.name,
+        params.target.name,
+        {name: read_index(PACKED / f"{split}.csv") for name, split in INDICES.items()},
+        params.start.model_dump(),
+        all(Path(root).is_relative_to(DEMO) for root in (params.source.root, params.target.root)),
+        params.clustering.model_dump(),
+        results,
+        [read_network_facts(path) for path in sorted((ADAPTED / "peers").iterdir())],
+    )
+    card = model_card(facts)
     figures = summary(results, judged)
     write_json(METRICS / "summary.json", figures)
     for name, text in texts.items():
@@ -50,6 +64,7 @@ def main() -> None:
         with folder_beside(METRICS / part) as folder:
             for name, text in curves.items():
                 write_text(folder / f"{name}.csv", text)
+    write_text(ADAPTED / "README.md", card)
     print(table)
 
 

@@ -219,6 +219,12 @@ stages:
 plots:
   - deps:
       x: round
+
+# what others get
+artifacts:
+  two:
+    path: y
+    deps: none
 """
 
 
@@ -259,6 +265,7 @@ def test_lists_by_hand(project: Path) -> None:
     # all else is as it was
     item = r"(?m)^ +- (stages|mutual|seed|image).*\n|^ +params:\n"
     assert re.sub(item, "", new) == re.sub(item, "", PIPELINE)
+    assert new.endswith(PIPELINE[PIPELINE.index("plots:") :])
 
 
 def test_a_folder_is_declared_where_all_of_it_is_used(project: Path) -> None:

@@ -61,7 +61,7 @@ def stages_run(output: str) -> list[str]:
 
 
 def files_opened(folder: Path, command: str) -> set[str]:
-    """What a stage's command opens below data, models and metrics."""
+    """What a stage's command opens below adapted, data, models and metrics."""
     spy = (
         "import os, runpy, sys\n"
         "opened, here = set(), os.getcwd() + os.sep\n"
@@ -80,7 +80,7 @@ def files_opened(folder: Path, command: str) -> set[str]:
     paths = result.stdout.partition("OPENED\n")[2].splitlines()
     # what is written beside and renamed has names of its own
     named = [path for path in paths if ".tmp" not in path and not path.endswith(".old")]
-    return {path for path in named if path.startswith(("data/", "models/", "metrics/"))}
+    return {path for path in named if path.startswith(("adapted/", "data/", "models/", "metrics/"))}
 
 
 def commit(folder: Path) -> None:

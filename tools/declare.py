@@ -41,9 +41,13 @@ def main() -> None:
 
 def declared(text: str) -> str:
     """The text of a dvc.yaml, with the lists that its stages should have."""
-    # each part begins with a key of the top or with the name of a stage
-    parts = re.split(r"(?m)^(?=(?:  )?\w+:$)", text)
-    return "".join(of_stage(part) if part.startswith("  ") else part for part in parts)
+    return "".join(with_lists(part) if part.startswith("stages:") else part for part in re.split(r"(?m)^(?=\w)", text))
+
+
+def with_lists(stages: str) -> str:
+    """The part of the text below ``stages:``; what else stands in the file, plots and artifacts, has no such lists."""
+    head, *blocks = re.split(r"(?m)^(?=  \w+:$)", stages)
+    return head + "".join(map(of_stage, blocks))
 
 
 def of_stage(block: str) -> str:

@@ -1,0 +1,1 @@
+"""Networks for elsewhere: from images to features in one file, without this project."""
