@@ -2,7 +2,8 @@
 
 Reads rounds.yaml, of params.yaml the names of the data sets and the seeds, and, of the rounds that are listed,
 metrics/rounds/ and metrics/losses/. Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and
-losses.csv, and metrics/curves/, a loss a file. Example: python -m stages.report
+losses.csv, and metrics/curves/, a loss a file, and says where the page is, which another stage wrote.
+Example: python -m stages.report
 """
 
 if not __package__:
@@ -20,6 +21,7 @@ from stages import LOSSES, RESULTS
 from stages.door import arguments
 
 METRICS = Path("metrics")
+PAGE = METRICS / "report.html"
 
 
 def main() -> None:
@@ -46,6 +48,8 @@ def main() -> None:
         for term, text in curves.items():
             write_text(folder / f"{term}.csv", text)
     print(table)
+    if PAGE.exists():
+        print(f"{PAGE} shows it")
 
 
 if __name__ == "__main__":
