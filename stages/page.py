@@ -11,12 +11,12 @@ if not __package__:
 from pathlib import Path
 
 from mutual.base.errors import run
-from mutual.base.params import PARAMS_FILE, read_mapping, read_params, read_rounds
+from mutual.base.params import PARAMS_FILE, ROUNDS_FILE, read_mapping, read_params, read_rounds
 from mutual.base.store import write_text, written_beside
 from mutual.machine.streams import numpy_stream
 from mutual.page.content import content
 from mutual.page.document import document
-from mutual.page.run import Places, read_packed, read_run
+from mutual.page.run import Places, Run, read_packed, read_run
 from mutual.page.sheet import sheet
 from stages import LOSSES, PACKED, RESULTS, RETRIEVAL, ROUNDS
 from stages.door import arguments
@@ -28,18 +28,21 @@ SHEET = Path("metrics/ranked_lists.png")
 def main() -> None:
     """No arguments: the rounds that rounds.yaml names."""
     arguments(__doc__, "stages.page").parse_args()
-    params = read_params()
-    places = Places(PACKED / "target", ROUNDS, RETRIEVAL, RESULTS, LOSSES)
-    shown = read_run("this run", places, read_mapping(PARAMS_FILE), read_rounds())
-    random = numpy_stream(params.peers.seed, "page")
-    found = content(shown, [], random, params.peers.seed)
-    images = read_packed(places, shown) if params.page.page_pictures else None
+    params, shown = read_params(), run_in("this run", Path())
+    found = content(shown, [], numpy_stream(params.peers.seed, "page"), params.peers.seed)
+    images = read_packed(shown) if params.page.page_pictures else None
     text = document(found, images, params.page.page_megabytes)
     drawn = sheet(found.lists, shown, images)
     write_text(PAGE, text)
     with written_beside(SHEET) as temporary:
         drawn.save(temporary, "PNG", optimize=True)
     print(f"{PAGE}: {len(text.encode()) / 1e6:.1f} MB, opens in a browser")
+
+
+def run_in(name: str, top: Path) -> Run:
+    """The run of the project in a folder, under the name that the page calls it by."""
+    places = Places(*(top / path for path in (PACKED / "target", ROUNDS, RETRIEVAL, RESULTS, LOSSES)))
+    return read_run(name, places, read_mapping(top / PARAMS_FILE), read_rounds(top / ROUNDS_FILE))
 
 
 if __name__ == "__main__":

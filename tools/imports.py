@@ -20,7 +20,7 @@ def syntax(file: Path) -> ast.Module:
 
 
 def imported(file: Path) -> set[Path]:
-    """The project's files that one file imports, wherever in it the import stands, or names, where they lie beside it."""
+    """The project's files that one file imports, wherever the import stands, or names, where they lie beside it."""
     modules: list[str] = []
     for node in ast.walk(syntax(file)):
         if isinstance(node, ast.Import):

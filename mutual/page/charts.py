@@ -40,7 +40,7 @@ def label_rows(results: Mapping[str, Mapping[str, Any]], keys: Sequence[str]) ->
 def change_rows(
     results: Mapping[str, Mapping[str, Any]], moved: Mapping[str, int | None], images: int
 ) -> list[dict[str, Any]]:
-    """``round``, ``figure`` and ``value``: the share of so many images that changed their cluster; of outliers, if any."""
+    """``round``, ``figure`` and ``value``: shares of so many images, changed their cluster; are outliers, if any."""
     changed = [
         {"round": round_number(name), "figure": "changed", "value": count / images}
         for name, count in moved.items()
@@ -69,14 +69,19 @@ def loss_rows(losses: pd.DataFrame) -> list[dict[str, Any]]:
 def lines(rows: Sequence[Mapping[str, Any]], x: str, colour: str, title: str, form: str, **y: Any) -> dict[str, Any]:
     """Lines of ``value`` over ``x``, one a ``colour``, told by dashes too; ``form`` is D3's format of the values."""
     runs = "run" in rows[0]
+    told = {"field": "value", "format": form.replace(".0%", ".1%"), "title": title}
     whole = {"tickMinStep": 1, "format": "d"}
     encoding: dict[str, Any] = {
-        "x": {"field": x, "type": "quantitative", "axis": whole | {"title": x}, "scale": {"zero": False, "nice": False}},
+        "x": {
+            "field": x,
+            "type": "quantitative",
+            "axis": whole | {"title": x},
+            "scale": {"zero": False, "nice": False},
+        },
         "y": {"field": "value", "type": "quantitative", "axis": {"title": title, "format": form}, "scale": y},
         "color": {"field": colour, "type": "nominal", "sort": None, "legend": {"title": None, "symbolType": "stroke"}},
         "strokeDash": {"field": "run" if runs else colour, "type": "nominal", "sort": None, "legend": {"title": None}},
-        "tooltip": [{"field": x}, {"field": colour}, *([{"field": "run"}] if runs else [])]
-        + [{"field": "value", "format": form.replace(".0%", ".1%"), "title": title}],
+        "tooltip": [*({"field": name} for name in (x, colour, *["run"] * runs)), told],
     }
     few = len({row[x] for row in rows}) <= 60
     mark = {"type": "line", "point": few, "interpolate": "linear"}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import md5
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,7 @@ def images_of(run: Run, album: Album) -> dict[str, list[Any]]:
 def moves(run: Run) -> dict[str, int | None]:
     """How many images changed their cluster in each round; None in the first."""
     labels = [run.learned(name).labels for name in run.rounds]
-    moved = [None, *(changed(before, after) for before, after in zip(labels, labels[1:], strict=False))]
+    moved = [None, *(changed(before, after) for before, after in pairwise(labels))]
     return dict(zip(run.rounds, moved, strict=True))
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def rendered(content: Content, pictures: list[str], left_out: int) -> str:
         clusters=content.data["clusters"],
         camera_table=content.data["cameras"],
         style=Markup((folder / STYLE).read_text(encoding="utf-8")),
-        vega=script(f"(() => {{{vl_convert.javascript_bundle()}}})();"),  # its hundreds of short names stay within
+        vega=vega(),
         script=script("\n".join(parts)),
         data=embedded(content.data),
         specs=embedded(content.specs),
@@ -61,6 +62,12 @@ def rendered(content: Content, pictures: list[str], left_out: int) -> str:
         wanted=len(pictures),
         left_out=left_out,
     )
+
+
+@cache
+def vega() -> Markup:
+    """Vega-Lite with all that it needs, 0.9 MB; its hundreds of short names stay within. To bundle it takes seconds."""
+    return script(f"(() => {{{vl_convert.javascript_bundle(None)}}})();")
 
 
 def embedded(content: Any) -> Markup:

@@ -1,5 +1,7 @@
 """How pseudo labels change from round to round."""
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
@@ -34,7 +36,7 @@ def lineages(labels: list[np.ndarray]) -> list[np.ndarray]:
     A cluster that goes on as none, or comes from none, gets a number that none had before; outliers are -1.
     """
     names, total = [labels[0]], int(labels[0].max(initial=-1)) + 1
-    for before, after in zip(labels, labels[1:], strict=False):
+    for before, after in pairwise(labels):
         of_before = np.full(int(before.max(initial=-1)) + 1, -1)
         of_before[before[before >= 0]] = names[-1][before >= 0]
         came = matched(before, after)

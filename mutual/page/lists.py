@@ -88,7 +88,9 @@ def among_training(run: Run, pids: np.ndarray | None, random: np.random.Generato
         same = state.labels if pids is None else pids
         after.append(name)
         found.append(np.pad(nearest, ((0, 0), (0, FIRST - nearest.shape[1])), constant_values=-1))
-        right.append((same[found[-1]] == same[candidates][:, None]) & (found[-1] >= 0) & (same[candidates] >= 0)[:, None])
+        right.append(
+            (same[found[-1]] == same[candidates][:, None]) & (found[-1] >= 0) & (same[candidates] >= 0)[:, None]
+        )
     chosen, counted = _counted(by_change(found[0], found[-1], GROUP))
     lists, marks = (np.array(each)[:, None, chosen] for each in (found, right))
     unknown = np.full(lists.shape[:3], np.nan)

@@ -46,7 +46,10 @@ def by_change(before: np.ndarray, after: np.ndarray, count: int) -> list[Group]:
         Group("Most changed", "Most of the first images are others than before any adaptation.", first(-new)),
         Group("Least changed", "Fewest of the first images are others than before any adaptation.", first(new)),
     ]
-    return [*groups, Group("Random", "Drawn by chance, the same ones for the same seed.", list(range(len(new)))[:count])]
+    return [
+        *groups,
+        Group("Random", "Drawn by chance, the same ones for the same seed.", list(range(len(new)))[:count]),
+    ]
 
 
 def nearest_rows(features: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:

@@ -126,12 +126,15 @@ def read_run(name: str, places: Places, params: Mapping[str, Any], rounds: Mappi
     for after, found in figures.items():
         if not found["peers"] or set(found["peers"]) != set(figures[FIRST_ROUND]["peers"]):
             raise InputError(f"{places.results / after}.json: peers: expected those of {FIRST_ROUND}")
+    for key in ("source_name", "target_name"):
+        if key not in params:
+            raise InputError(f"{name}: params.yaml: {key}: missing")
     return Run(name, places, params, rounds, index, figures)
 
 
-def read_packed(places: Places, run: Run) -> dict[str, np.ndarray]:
+def read_packed(run: Run) -> dict[str, np.ndarray]:
     """The target's packed splits, memory-mapped: (N, H, W, 3) uint8; query and gallery may be empty."""
     return {
-        split: read_array(places.packed / f"{split}.npy", dtype=np.uint8, shape=(len(index), None, None, 3))
+        split: read_array(run.places.packed / f"{split}.npy", dtype=np.uint8, shape=(len(index), None, None, 3))
         for split, index in run.index.items()
     }

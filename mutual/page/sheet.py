@@ -23,7 +23,9 @@ def sheet(lists: Lists, run: Run, images: Mapping[str, np.ndarray] | None) -> Im
     """
     queries = lists.groups[0].rows[:ROWS]
     line = HIGH + MARK + GAP
-    picture = Image.new("RGB", (LEFT + (FIRST + 1) * (WIDE + GAP) + 2 * GAP, TOP + 2 * line * len(queries) + GAP), PAPER)
+    picture = Image.new(
+        "RGB", (LEFT + (FIRST + 1) * (WIDE + GAP) + 2 * GAP, TOP + 2 * line * len(queries) + GAP), PAPER
+    )
     draw = ImageDraw.Draw(picture)
     draw.text((GAP, GAP), f"{lists.groups[0].title}: query, then the first {FIRST}", INK, _font(18))
     for i, query in enumerate(queries):
