@@ -20,7 +20,7 @@ from mutual.base.params import FIRST_ROUND, DataSet, Evaluation, Start, is_round
 from mutual.base.store import write_text
 from mutual.datasets.places import image_folders
 from mutual.datasets.tracked import absent, unseen
-from stages import DEMO, LOSSES, MODELS, RESULTS
+from stages import DEMO, LOSSES, MODELS, RESULTS, RETRIEVAL, ROUNDS
 from stages.door import arguments
 
 CHECKED = Path("data/checked.txt")
@@ -67,7 +67,8 @@ def left_over(seeds: Sequence[int], rounds: Sequence[str]) -> Iterator[Path]:
     for path in named(MODELS / FIRST_ROUND, r"peer\d+\.safetensors"):
         if int(path.stem.removeprefix("peer")) not in seeds:
             yield path
-    for folder, ending in ((MODELS, ""), (RESULTS, r"\.json"), (LOSSES, r"\.csv")):
+    folders = ((MODELS, ""), (ROUNDS, ""), (RETRIEVAL, ""), (RESULTS, r"\.json"), (LOSSES, r"\.csv"))
+    for folder, ending in folders:
         for path in named(folder, rf"r\d+{ending}"):
             if is_round(path.stem) and path.stem not in rounds:
                 yield path

@@ -3,7 +3,8 @@
 Reads rounds.yaml, params.yaml, of the rounds that are listed metrics/rounds/ and metrics/losses/, what
 data/retrieval/last tells of the last without labels, and for the card adapted/peers/ and the index of the packed sets.
 Writes metrics/summary.json, results.md, rounds.csv, pseudo_labels.csv and losses.csv, metrics/curves/, a loss a file,
-metrics/label_free/, a figure a file, and adapted/README.md. Example: python -m stages.report
+metrics/label_free/, a figure a file, and adapted/README.md; says where the page is, which another stage wrote.
+Example: python -m stages.report
 """
 
 if not __package__:
@@ -26,6 +27,7 @@ from stages.door import arguments
 
 METRICS = Path("metrics")
 INDICES = {"source": "source/train", "train": "target/train", "query": "target/query", "gallery": "target/gallery"}
+PAGE = METRICS / "report.html"
 
 
 def main() -> None:
@@ -66,6 +68,8 @@ def main() -> None:
                 write_text(folder / f"{name}.csv", text)
     write_text(ADAPTED / "README.md", card)
     print(table)
+    if PAGE.exists():
+        print(f"{PAGE} shows it")
 
 
 if __name__ == "__main__":

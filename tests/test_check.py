@@ -98,10 +98,12 @@ def test_what_seeds_and_rounds_that_are_no_more_have_left_is_removed_and_nothing
             "models/r02/peer9.txt",
         ),
         *("models/theirs/peer3.safetensors", "models/r3/x", "metrics/rounds/r00.json", "metrics/rounds/r02.json"),
-        *("metrics/rounds/notes.json", "metrics/losses/r01.csv", "metrics/losses/r10.txt", "data/rounds/r03/x"),
+        *("metrics/rounds/notes.json", "metrics/losses/r01.csv", "metrics/losses/r10.txt", "data/rounds/r02/x"),
+        *("data/retrieval/last/x", "data/retrieval/r01/x"),
     ]
     gone = ["models/r00/peer3.safetensors", "models/r00/peer12.safetensors", "models/r03/peer1.safetensors"]
     gone += ["metrics/rounds/r03.json", "metrics/rounds/r110.json", "metrics/losses/r03.csv"]
+    gone += ["data/rounds/r03/x", "data/retrieval/r04/x"]
     for name in kept + gone:
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)

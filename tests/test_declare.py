@@ -17,7 +17,16 @@ from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
 from mutual.base.params import PLACES, Params, keys_of
 from tools import declare
-from tools.imports import PACKAGES, chooses_refinery, imported, in_folders, keys_read, refinery_files, refinery_keys
+from tools.imports import (
+    PACKAGES,
+    beside,
+    chooses_refinery,
+    imported,
+    in_folders,
+    keys_read,
+    refinery_files,
+    refinery_keys,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY_FILES = sorted(path for path in (ROOT / "mutual").rglob("*.py") if path.name != "__init__.py")
@@ -114,7 +123,9 @@ def test_declared_code_is_what_python_loads(stage: str) -> None:
 def test_a_declared_folder_stands_for_all_that_is_in_it(stage: str) -> None:
     folders = [Path(dep) for dep in definitions()[stage]["deps"] if dep.split("/")[0] in PACKAGES and "." not in dep]
     for folder in folders:
-        assert {path.suffix for path in folder.iterdir() if path.name != "__pycache__"} == {".py"}
+        files = {path for path in folder.iterdir() if path.name != "__pycache__"}
+        code = {path for path in files if path.suffix == ".py"}
+        assert files - code == set().union(*map(beside, code))  # templates, which the code names
 
 
 @pytest.mark.parametrize("stage", definitions())
@@ -131,7 +142,7 @@ def test_declared_parameters_are_the_keys_that_stand_in_the_code(stage: str) -> 
         declared = {key for key in declared if not key.startswith("${")}
         declared |= {item[key] for item in loop.values() for key in ("name", "layout", "root")}
         assert all(item["folder"] == f"${{{item['root']}}}" for item in loop.values())
-    if stage == "check":  # depends on the whole file
+    if stage in ("check", "page"):  # depend on the whole file
         assert "params.yaml" in definitions()[stage]["deps"]
         declared = read
     assert declared == read
@@ -175,10 +186,10 @@ def test_the_words_for_nothing_are_files() -> None:
 
 
 def test_titles_of_plots_are_names_for_a_script() -> None:
-    plots = [next(iter(plot)) for plot in read_yaml(ROOT / "dvc.yaml")["plots"]]
-    files = [plot for plot in plots if "/" in plot]  # a folder has a plot for each of its files
-    assert len(files) == 2
-    assert all(file in definitions()["report"]["outs"] for file in files)
+    plots = [plot if isinstance(plot, str) else next(iter(plot)) for plot in read_yaml(ROOT / "dvc.yaml")["plots"]]
+    files = [plot for plot in plots if "/" in plot]  # a picture, and folders that have a plot for each of their files
+    assert [file in definitions()["report"]["outs"] for file in files] == [True, True, False]
+    assert files[2] in definitions()["page"]["outs"]
     for title in set(plots) - set(files):
         assert re.fullmatch(r"[A-Za-z0-9 ]+", title)
 
@@ -266,6 +277,15 @@ def test_lists_by_hand(project: Path) -> None:
     item = r"(?m)^ +- (stages|mutual|seed|image).*\n|^ +params:\n"
     assert re.sub(item, "", new) == re.sub(item, "", PIPELINE)
     assert new.endswith(PIPELINE[PIPELINE.index("plots:") :])
+
+
+def test_what_a_module_names_beside_it_is_code_too(project: Path) -> None:
+    Path("mutual/a/p.py").write_text('TEMPLATE = "page.html"\n')
+    for name in ("mutual/a/page.html", "mutual/b/page.html", "mutual/a/other.html"):
+        Path(name).touch()
+    assert imported(Path("mutual/a/p.py")) == {Path("mutual/a/page.html")}
+    assert "mutual/a/page.html" in declare.declared(PIPELINE)
+    assert "mutual/a/q.py" not in declare.declared(PIPELINE)
 
 
 def test_a_folder_is_declared_where_all_of_it_is_used(project: Path) -> None:

@@ -18,7 +18,7 @@ from tools.imports import PACKAGES
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = ["check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "pretrain@1", "pretrain@2", "direct"]
 EACH_ROUND = ["extract", "cluster", "train", "evaluate"]
-ALL = [*FIRST, *(f"{stage}@r0{i}" for i in (1, 2) for stage in EACH_ROUND), "last", "report"]
+ALL = [*FIRST, *(f"{stage}@r0{i}" for i in (1, 2) for stage in EACH_ROUND), "last", "page", "report"]
 
 TINY = {
     "demo_source_pids": 8,
@@ -173,13 +173,13 @@ def test_forced_again_every_byte_is_the_same(project: Path) -> None:
 def test_a_changed_alpha_reruns_training_and_what_follows(project: Path) -> None:
     output = dvc(project, "exp", "run", "--set-param", "alpha=0.3", "--name", "faster")
     again = ["train@r01", "evaluate@r01", *(f"{stage}@r02" for stage in EACH_ROUND)]
-    assert stages_run(output) == ["check", *again, "last", "report"]
+    assert stages_run(output) == ["check", *again, "last", "page", "report"]
     assert "last_mAP" in dvc(project, "metrics", "diff", "--all", "HEAD", "faster")
 
 
 def test_another_round_runs_alone(project: Path) -> None:
     output = dvc(project, "exp", "run", "--set-param", "rounds.yaml:+rounds.r03=r02")
-    assert stages_run(output) == ["check", *(f"{stage}@r03" for stage in EACH_ROUND), "last", "report"]
+    assert stages_run(output) == ["check", *(f"{stage}@r03" for stage in EACH_ROUND), "last", "page", "report"]
     restore(project)
     # a stale result does not survive: the report is that of the rounds named
     assert stages_run(dvc(project, "repro")) == []
@@ -250,7 +250,15 @@ def test_every_option_runs(project: Path) -> None:
     assert json.loads((project / "data/rounds/r01/clustering.json").read_text(encoding="utf-8"))["eps"] == 0.5
     # what each stage opens is declared; with these options it reads all that it ever reads
     lock = read_yaml(project / "dvc.lock")["stages"]
-    for name in ("prepare@source", "pretrain@1", "direct", *(f"{stage}@r01" for stage in EACH_ROUND), "last", "report"):
+    for name in (
+        "prepare@source",
+        "pretrain@1",
+        "direct",
+        *(f"{stage}@r01" for stage in EACH_ROUND),
+        "last",
+        "page",
+        "report",
+    ):
         declared = {item["path"] for item in (*lock[name]["deps"], *lock[name]["outs"])}
         opened = files_opened(project, lock[name]["cmd"])
         assert opened

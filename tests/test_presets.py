@@ -268,6 +268,7 @@ def test_dvc_makes_every_stage_of_every_round(name: str, pipeline: Path, monkeyp
         "pretrain@1",
         "pretrain@2",
         "direct",
+        "page",
         "report",
     ]
     assert sorted(re.findall(r'\["(.+)"\]', graph)) == sorted(looped + once)

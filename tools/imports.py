@@ -20,7 +20,7 @@ def syntax(file: Path) -> ast.Module:
 
 
 def imported(file: Path) -> set[Path]:
-    """The project's files that one file imports, wherever in it the import stands."""
+    """The project's files that one file imports, wherever the import stands, or names, where they lie beside it."""
     modules: list[str] = []
     for node in ast.walk(syntax(file)):
         if isinstance(node, ast.Import):
@@ -30,7 +30,13 @@ def imported(file: Path) -> set[Path]:
                 raise InputError(f"{file}: expected imports by the whole name, found a relative one")
             modules += [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
     files = (Path(*module.split(".")).with_suffix(".py") for module in modules if module.split(".")[0] in PACKAGES)
-    return {path for path in files if path.is_file()}
+    return {path for path in (*files, *beside(file)) if path.is_file()}
+
+
+def beside(file: Path) -> set[Path]:
+    """Files that are no code and lie beside a module that names them, such as the template that it fills."""
+    texts = {node.value for node in ast.walk(syntax(file)) if isinstance(node, ast.Constant)}
+    return {path for path in contents(file.parent) if path.suffix != ".py" and path.name in texts}
 
 
 def closure(files: Iterable[Path]) -> set[Path]:
@@ -39,7 +45,7 @@ def closure(files: Iterable[Path]) -> set[Path]:
     while todo:
         fresh = imported(todo.pop()) - seen
         seen |= fresh
-        todo += fresh
+        todo += [file for file in fresh if file.suffix == ".py"]
     return seen
 
 

@@ -233,6 +233,13 @@ class Evaluation(View):
     keep_features: Literal["last", "all"]
 
 
+class Page(View):
+    """The page that shows what came out."""
+
+    page_pictures: bool
+    page_megabytes: Annotated[int, Field(ge=2, le=1000)]
+
+
 class Params(BaseModel):
     """Every choice of the experiment; params.yaml explains each key above its line.
 
@@ -256,6 +263,7 @@ class Params(BaseModel):
     adaptation: Adaptation
     mmt: MutualMeanTeaching
     evaluation: Evaluation
+    page: Page
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -1,0 +1,52 @@
+"""Small pictures for the page, each once in it, as many as there is room for."""
+
+import io
+from base64 import b64encode
+from collections.abc import Mapping
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+HEIGHT = 128  # pixels at most
+QUALITY = 75
+METHOD = 4  # libwebp's own choice of its efforts 0 .. 6
+
+
+def thumbnail(image: np.ndarray) -> Image.Image:
+    """An (H, W, 3) uint8 image, at most 128 pixels high."""
+    height, width = image.shape[:2]
+    picture = Image.fromarray(np.array(image))
+    if height <= HEIGHT:
+        return picture
+    return picture.resize((max(1, round(width * HEIGHT / height)), HEIGHT), Image.Resampling.BOX)
+
+
+def encoded(image: np.ndarray) -> str:
+    """The thumbnail as WebP in base64."""
+    file = io.BytesIO()
+    thumbnail(image).save(file, "WEBP", quality=QUALITY, method=METHOD)
+    return b64encode(file.getvalue()).decode("ascii")
+
+
+class Album:
+    """Images that the page shows, in the order in which they were asked for, the most important first."""
+
+    def __init__(self) -> None:
+        self.places: dict[tuple[str, int], int] = {}
+
+    def add(self, split: str, row: int) -> int:
+        """The number of an image, the same whenever it is asked for."""
+        return self.places.setdefault((split, int(row)), len(self.places))
+
+    def pictures(self, images: Mapping[str, np.ndarray], room: int) -> list[str]:
+        """A picture an image, base64; empty from the first on for which ``room`` bytes are not enough.
+
+        ``images`` are the packed splits, (N, H, W, 3) uint8.
+        """
+        found: list[str] = []
+        for split, row in tqdm(self.places, desc="pictures", unit="picture", leave=False, disable=None):
+            picture = encoded(images[split][row]) if room > 0 else ""
+            room -= len(picture) + len('"",')
+            found.append(picture if room >= 0 else "")
+        return found
