@@ -139,7 +139,7 @@ def test_every_missing_parameter_is_named(tmp_path: Path, rounds_file: Path, key
         ("stem_relu", "1", "boolean"),
         ("backbone", "resnet20", "'resnet18', 'resnet34'"),
         ("precision", "fp16", "'fp32' or 'bf16'"),
-        ("source_layout", "market", "'market1501', 'dukemtmc' or 'msmt17'"),
+        ("source_layout", "market", "'market1501', 'dukemtmc', 'msmt17', 'veri776', 'csv', "),
         ("source_root", "5", "string"),
         ("seeds", "1", "list"),
         ("pretrain_milestones", "14", "list"),
