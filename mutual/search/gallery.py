@@ -79,8 +79,9 @@ def _approximate(place: Path, embedded: Embedded) -> tuple[Index, float]:
         reason = "is not there, or damaged"
     print(f"{shown(place / CODES)} {reason}: made from {len(features):,} features", flush=True)
     _check_writable(place)
-    index = Index(features, coded(features))
-    write_codes(place / CODES, index.codes)
+    codes = coded(features)
+    write_codes(place / CODES, codes)
+    index = Index(features, codes)
     found = recall(index)
     write_json(place / ABOUT, {"files": [file_state(place / name) for name in (FEATURES, CODES)], "recall": found})
     return index, found

@@ -28,7 +28,8 @@ def _row(gallery: Path, one: Found) -> dict[str, Any]:
         {"name": shown(file), "distance": f"{distance:.3f}", "picture": _picture(gallery / file)}
         for file, distance in zip(one.files, one.distance.tolist(), strict=True)
     ]
-    return {"name": shown(one.query), "inside": one.inside, "picture": _picture(one.query), "found": found}
+    names = {"name": shown(one.query), "short": shown(one.query.name)}
+    return names | {"inside": one.inside, "picture": _picture(one.query), "found": found}
 
 
 def _picture(path: Path) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The images of a gallery nearest to pictures that the user names."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +22,18 @@ def ranked(
     cannot be read.
     """
     own = dict(zip(gallery.embedded.files, range(len(gallery.embedded.files)), strict=True))
-    rows = [own.get(_name_in(gallery.listing.folder, existing(query))) for query in queries]
+    names = [_names_in(gallery.listing.folder, existing(query)) for query in queries]
+    rows = [next((own[name] for name in found if name in own), None) for found in names]
     outside = [query for query, row in zip(queries, rows, strict=True) if row is None]
     features = iter(_embedded(outside, teachers))
     wanted = [next(features) if row is None else gallery.embedded.features[row] for row in rows]
     nearest, distances = gallery.index.search(np.stack(wanted), count + 1)
-    found = []
+    ranks = []
     for query, row, near, distance in zip(queries, rows, nearest, distances, strict=True):
         kept = (near >= 0 if itself or row is None else near != row).nonzero()[0][:count]
         files = [gallery.embedded.files[each] for each in near[kept]]
-        found.append(Found(query, row is not None, files, distance[kept]))
-    return found
+        ranks.append(Found(query, row is not None, files, distance[kept]))
+    return ranks
 
 
 def _embedded(queries: Sequence[Path], teachers: Teachers) -> np.ndarray:
@@ -42,9 +43,8 @@ def _embedded(queries: Sequence[Path], teachers: Teachers) -> np.ndarray:
     return teachers.embed(decode(map(str, queries), teachers.height, teachers.width), "queries")
 
 
-def _name_in(gallery: Path, query: Path) -> str:
-    """The query's posix path below the gallery, as named or as links lead to it; empty where it lies elsewhere."""
+def _names_in(gallery: Path, query: Path) -> Iterator[str]:
+    """The query's posix path below the gallery, as it is named and as links lead to it, where it lies there."""
     for path, folder in ((query.absolute(), gallery.absolute()), (query.resolve(), gallery.resolve())):
         if path.is_relative_to(folder):
-            return path.relative_to(folder).as_posix()
-    return ""
+            yield path.relative_to(folder).as_posix()

@@ -13,6 +13,8 @@ from mutual.networks.peers import read_network, read_peer
 from mutual.networks.reid import ReidNetwork, inference
 from mutual.search.listing import fingerprint_of
 
+TOGETHER = "expected peers that go together"
+
 
 @dataclass(frozen=True)
 class Teachers:
@@ -52,9 +54,11 @@ def read_teachers(paths: Sequence[Path], device: torch.device) -> Teachers:
         peer = read_peer(path)
         if (peer.height, peer.width) != (first.height, first.width):
             found = f"{peer.height} x {peer.width}"
-            raise InputError(f"{path}: sees images of {found}, {paths[0]} of {first.height} x {first.width}: take one")
+            raise InputError(
+                f"{path}: sees images of {found}, {paths[0]} of {first.height} x {first.width}: {TOGETHER}"
+            )
         networks.append(inference(read_network(path, "teacher").to(device)))
         lengths = [network.backbone.width for network in (networks[-1], networks[0])]
         if lengths[0] != lengths[1]:
-            raise InputError(f"{path}: gives features of {lengths[0]} numbers, {paths[0]} of {lengths[1]}: take one")
+            raise InputError(f"{path}: gives features of {lengths[0]} numbers, {paths[0]} of {lengths[1]}: {TOGETHER}")
     return Teachers(networks, first.height, first.width, [fingerprint_of(path) for path in paths], device)
