@@ -24,6 +24,11 @@ def refuse(task: int) -> None:
         raise InputError(f"task {task}")
 
 
+def begin(task: str) -> str:
+    Path(task).touch()
+    return task
+
+
 def die(task: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -63,3 +68,13 @@ def test_a_process_that_cannot_start_is_not_called_short_of_memory(tmp_path: Pat
 
 def test_there_is_a_processor() -> None:
     assert 1 <= cpus() <= 61
+
+
+def test_no_more_tasks_are_begun_ahead_than_asked_for(tmp_path: Path) -> None:
+    """What is used slowly does not pile up."""
+    found = in_order(begin, [str(tmp_path / str(task)) for task in range(8)], 2, "tasks", ahead=3)
+    for asked in range(1, 9):
+        assert next(found).endswith(str(asked - 1))
+        time.sleep(0.05)
+        assert len(list(tmp_path.iterdir())) <= asked + 3
+    assert list(found) == []

@@ -2,9 +2,11 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing.synchronize import Event
 from typing import TypeVar
 
@@ -22,8 +24,13 @@ def cpus() -> int:
     return min(threads(), 61)  # Windows cannot wait for more processes
 
 
-def in_order(do: Callable[[Task], Result], tasks: Sequence[Task], workers: int, what: str) -> Iterator[Result]:
+def in_order(
+    do: Callable[[Task], Result], tasks: Sequence[Task], workers: int, what: str, ahead: int | None = None
+) -> Iterator[Result]:
     """Yield ``do(task)`` for each task; with one worker or none, in this process.
+
+    At most ``ahead`` tasks are begun before their results are asked for, all when None: large results would otherwise
+    pile up where they are used more slowly than they are made.
 
     The first task in order that fails raises its error, whichever process is faster. Raises :class:`InputError` naming
     ``what`` when a process cannot start or is killed.
@@ -39,8 +46,12 @@ def in_order(do: Callable[[Task], Result], tasks: Sequence[Task], workers: int, 
     except OSError as error:  # locks are files in shared memory
         raise _no_start(what, error.strerror, "is there room in /dev/shm?") from None
     try:
-        for future in _submitted(pool, do, tasks, what):
-            yield future.result()
+        remaining = iter(tasks)
+        waiting = deque(_submitted(pool, do, islice(remaining, ahead), what))
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(_submitted(pool, do, islice(remaining, 1), what))
+            yield result
     except BrokenProcessPool:
         if not started.is_set():
             raise _no_start(what, "it ended before its first task") from None
@@ -50,9 +61,9 @@ def in_order(do: Callable[[Task], Result], tasks: Sequence[Task], workers: int, 
 
 
 def _submitted(
-    pool: ProcessPoolExecutor, do: Callable[[Task], Result], tasks: Sequence[Task], what: str
+    pool: ProcessPoolExecutor, do: Callable[[Task], Result], tasks: Iterable[Task], what: str
 ) -> list[Future[Result]]:
-    """Hand over all tasks; it is then that the processes start."""
+    """Hand over these tasks; it is then that the processes start."""
     try:
         with one_thread_each():
             return [pool.submit(do, task) for task in tasks]

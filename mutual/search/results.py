@@ -1,0 +1,42 @@
+"""What a search found, and tables as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mutual.base.store import write_bytes
+
+NOTHING = "nothing else lies in the gallery"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The gallery's images nearest to one query, nearest first."""
+
+    query: Path  # as the user named it
+    inside: bool  # whether the query is one of the gallery's own images
+    files: list[str]  # (K,) posix paths below the gallery
+    distance: np.ndarray  # (K,) float32, squared Euclidean distance of L2-normalised features: 0 .. 4
+
+
+def write_results(path: Path, found: Sequence[Found]) -> None:
+    """Write query, rank from 1, file and distance."""
+    rows = [
+        (str(one.query), rank, file, f"{distance:.6f}")
+        for one in found
+        for rank, (file, distance) in enumerate(zip(one.files, one.distance.tolist(), strict=True), start=1)
+    ]
+    write_rows(path, ["query", "rank", "file", "distance"], rows)
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Write CSV; a file name need not be UTF-8: its bytes are kept."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
