@@ -12,6 +12,7 @@ from mutual.base.store import write_json
 from mutual.experiments import curves, summary
 from mutual.experiments.results import read_result
 from stages import report
+from tests.test_card import write_what_the_card_needs
 
 
 def accuracy(value: float) -> dict[str, float]:
@@ -272,6 +273,7 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
         write_json(tmp_path / f"metrics/rounds/{name}.json", result)
         if name != "r00":
             (tmp_path / f"metrics/losses/{name}.csv").write_text(f"iteration,total\n{int(name[1:])},1.0\n")
+    write_what_the_card_needs(tmp_path)
     before = sorted(tmp_path.glob("metrics/*/*"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["report"])
@@ -285,6 +287,7 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
         rows = Path(f"metrics/{name}").read_text().splitlines()
         assert [line.split(",")[0] for line in rows] == ["round", *listed]
     assert "round 3" not in Path("metrics/results.md").read_text()
+    assert "peer1.safetensors, after round 2 | 44.0 | 54.0" in Path("adapted/README.md").read_text()
     # what it does not need is not its to delete
     assert sorted(tmp_path.glob("metrics/rounds/*")) + sorted(tmp_path.glob("metrics/losses/*")) == sorted(
         before, key=lambda path: (path.parent.name != "rounds", path)
