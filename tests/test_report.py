@@ -12,6 +12,7 @@ from mutual.base.store import write_json
 from mutual.experiments import choice, curves, summary
 from mutual.experiments.results import read_result
 from stages import report
+from tests.test_card import write_what_the_card_needs
 
 
 def accuracy(value: float) -> dict[str, float]:
@@ -283,6 +284,7 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
     write_json(tmp_path / "metrics/rounds/r02.json", results["r02"])
     of_last = {"clusters": 80, "outliers": 0, "smallest": 1, "largest": 2, "label_free": {"silhouette": 0.2}}
     write_json(tmp_path / "data/retrieval/last/clustering.json", of_last)
+    write_what_the_card_needs(tmp_path)
     before = sorted(tmp_path.glob("metrics/*/*"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["report"])
@@ -298,6 +300,7 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
         rows = Path(f"metrics/{name}").read_text().splitlines()
         assert [line.split(",")[0] for line in rows] == ["round", *listed]
     assert "round 3" not in Path("metrics/results.md").read_text()
+    assert "peer1.safetensors, after round 2 | 44.0 | 54.0" in Path("adapted/README.md").read_text()
     # what it does not need is not its to delete
     assert sorted(tmp_path.glob("metrics/rounds/*")) + sorted(tmp_path.glob("metrics/losses/*")) == sorted(
         before, key=lambda path: (path.parent.name != "rounds", path)

@@ -39,6 +39,8 @@ def exported(
     ``version`` is the project's. ``images``, (N, H, W, 3) uint8, are those that int8 is calibrated on, and needed for
     nothing else. Raises :class:`InputError` for peers that do not fit together or to the images.
     """
+    if images is not None:
+        check_size(peers[0], {"the images to calibrate on": images})
     extractor, described = read_extractor(peers, half=precision == "fp16"), description(peers, precision, version)
     first = read_peer(peers[0])
     program = traced(extractor, first.height, first.width)
@@ -47,6 +49,5 @@ def exported(
     model = as_onnx(program, described)
     if precision == "int8":
         assert images is not None
-        check_size(peers[0], {"the images to calibrate on": images})
         model = quantised(model, sample(images, stream), described)
     return bytes(model.SerializeToString(deterministic=True))
