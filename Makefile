@@ -7,6 +7,9 @@
 # make compare             the workspace and the experiments of this commit in 80 columns; REVS='main faster': these
 # make declare             write what the stages depend on, as the code has it, into dvc.yaml and demo/dvc.yaml
 # make table               the workspace and the experiments of this commit, in metrics/tables/
+# make page                metrics/report.html again; COMPARE=REV: metrics/compare.html, with that run beside it
+# make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
+#                          and Node 20, and gets two packages from npm
 # make ablation            queue and run experiments/ablation.yaml, then the table of it
 
 PYTHON ?= python3
@@ -14,7 +17,7 @@ UV_VERSION := 0.13.8
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test environment lock presets preset compare declare table ablation
+.PHONY: repro test environment lock presets preset compare declare table page browser ablation
 
 repro: environment
 	dvc repro
@@ -40,6 +43,13 @@ declare: environment
 
 table: environment
 	python -m tools.table
+
+page: environment
+	python -m tools.page $(if $(COMPARE),--compare $(COMPARE))
+
+browser:
+	cd tests/browser && npm ci --silent --ignore-scripts
+	node tests/browser/check.mjs metrics/report.html
 
 ablation: environment
 	python -m tools.ablation

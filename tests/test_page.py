@@ -497,3 +497,10 @@ def test_it_waits_for_no_network() -> None:
     script = "import sys, stages.page; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], cwd=TOP, capture_output=True, text=True, check=True)
     assert not {"torch", "numba", "faiss"} & set(done.stdout.split())
+
+
+def test_what_the_documentation_shows_holds() -> None:
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", (TOP / "docs/page.md").read_text(encoding="utf-8"))
+    assert blocks
+    for block in blocks:
+        exec(block, {})
