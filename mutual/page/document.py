@@ -67,8 +67,7 @@ def rendered(content: Content, pictures: list[str], left_out: int) -> str:
 @cache
 def vega() -> Markup:
     """Vega-Lite with all that it needs, 0.9 MB; its hundreds of short names stay within. To bundle it takes seconds."""
-    bundle = vl_convert.javascript_bundle(None)  # type: ignore[arg-type]  # which its own default is
-    return script(f"(() => {{{bundle}}})();")
+    return script(f"(() => {{{vl_convert.javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();")
 
 
 def embedded(content: Any) -> Markup:
