@@ -43,7 +43,7 @@ def index_place(args: argparse.Namespace) -> Path:
     if args.index:
         return Path(args.index)
     gallery = args.gallery.resolve()
-    if PARAMS_FILE.exists() and not gallery.is_relative_to(Path.cwd()):
+    if PARAMS_FILE.exists() and ROUNDS_FILE.exists() and not gallery.is_relative_to(Path.cwd()):
         params = read_params()
         for key, root in (("source_root", params.source.root), ("target_root", params.target.root)):
             if gallery.is_relative_to(Path(root).expanduser().resolve()):
