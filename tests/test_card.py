@@ -111,7 +111,7 @@ def test_a_target_without_labels_or_cameras_says_so() -> None:
     }
     alone["gallery"] = replace(alone["gallery"], camid=alone["gallery"].camid + 100)
     alone["train"] = replace(alone["train"], camid=alone["train"].camid + 1000)
-    results = {"r00": {"peers": {"1": {}, "2": {}}}, "r01": {"peers": {"1": {}, "2": {}}}}
+    results: dict[str, Any] = {"r00": {"peers": {"1": {}, "2": {}}}, "r01": {"peers": {"1": {}, "2": {}}}}
     card = model_card(replace(known, results=results, indices=alone | {"source": known.indices["source"]}))
     assert "here has no labelled test images: how well they find people there is not known." in card
     assert "mAP |" not in card
@@ -144,10 +144,11 @@ def test_what_a_peers_file_says_is_what_the_library_reads(tmp_path: Path) -> Non
     assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "cut.safetensors").write_bytes(b"\x00" * 7)
-    save_file({"x": np.ones(1, np.float32)}, tmp_path / "other.safetensors")
-    for name in ("cut", "other"):
-        assert "expected a peer's file" in refusal(
-            lambda name=name: read_network_facts(tmp_path / f"{name}.safetensors")
-        )
+@pytest.mark.parametrize("name", ["cut", "other"])
+def test_another_file_is_refused(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"{name}.safetensors"
+    if name == "cut":
+        path.write_bytes(b"\x00" * 7)
+    else:
+        save_file({"x": np.ones(1, np.float32)}, path)
+    assert "expected a peer's file" in refusal(lambda: read_network_facts(path))
