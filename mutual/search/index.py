@@ -1,9 +1,9 @@
 """The nearest of many features: exactly up to 100,000 of them, beyond by short codes and then exactly.
 
-A code of 32 bytes (product quantisation of the first 128 principal components, 4 bits each two; André et al., 2015) is
-compared sixteen at a time in the processor's registers, so that all codes of a million images are looked at in
-milliseconds; of the best by code the true distance is computed. Codes are made in seconds and are the same bytes each
-time, which graphs (HNSW) made by several threads are not.
+A code has 32 bytes: product quantisation of the first 128 principal components, 4 bits for each two. Codes are compared
+in the processor's registers (André et al., 2015), so that all codes of a million images are looked at in milliseconds;
+of the best by code the true distance is computed. Codes are made in seconds and are the same bytes each time, which
+graphs (HNSW) that several threads make are not.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from mutual.base.store import existing, written_beside
 from mutual.machine.streams import numpy_stream
 
 EXACT = 100_000  # features up to which the search is exact
-COMPONENTS, CODES = 128, 64  # principal components, and codes of 4 bits that stand for them
+CODES = 64  # of 4 bits, each of two principal components
 TRAINED_ON = 65_536  # features that principal components and codes are learned from
 CANDIDATES = 256  # by code, whose true distance is computed: so many, or 10 for each that is asked for
 BLOCK = 16_384  # features in memory at a time
@@ -58,8 +58,8 @@ def _nearest(query: np.ndarray, features: np.ndarray, rows: np.ndarray, count: i
 
 def coded(features: np.ndarray) -> faiss.Index:
     """Faiss's index of the codes of (N, D) float32 features, N at least some thousands; they may be memory-mapped."""
-    components = min(COMPONENTS, features.shape[1])
-    index = faiss.index_factory(features.shape[1], f"PCA{components},PQ{min(CODES, components)}x4fs")
+    codes = min(CODES, features.shape[1] // 2)
+    index = faiss.index_factory(features.shape[1], f"PCA{2 * codes},PQ{codes}x4fs")
     index.train(_drawn(features, TRAINED_ON, "codes"))
     for start in tqdm(range(0, len(features), BLOCK), desc="index", unit="block", disable=None):
         index.add(np.array(features[start : start + BLOCK]))

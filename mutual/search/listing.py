@@ -5,6 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from tqdm import tqdm
+
 from mutual.base.errors import InputError
 from mutual.datasets.folders import content, sentences, shown
 
@@ -40,7 +42,7 @@ INDEX_FOLDER = ".mutual-search"  # in a gallery: what a search keeps of it; hidd
 
 def _fingerprint(folder: Path, files: list[str]) -> str:
     digest = hashlib.sha256()
-    for name in files:
+    for name in tqdm(files, desc="listing", unit="img", leave=False, disable=None):
         try:
             found = os.stat(folder / name)
             state = f"{found.st_size} {found.st_mtime_ns}"
