@@ -45,20 +45,13 @@ def content(run: Run, others: Sequence[Run], random: np.random.Generator, seed: 
     lists = lists_of(run, others, random)
     for of in lists:
         of.add_to(album)
-    rounds = list(run.rounds)
-    pids = run.index["train"].pid if pids_known(run.index["train"]) else None
-    learned = run.learned(rounds[-1])
-    kinds = galleries(learned.features, learned.labels, pids, CLUSTERS, PICTURES)
-    clusters = [asdict(kind) for kind in kinds]
-    for kind in clusters:
-        for cluster in kind["clusters"]:
-            cluster["images"] = [album.add("train", row) for row in cluster.pop("rows")]
+    clusters = clusters_of(run, album)
     data = {
         "rounds": run.after,
         "lists": {
             "groups": [{"title": g.title, "note": g.note, "queries": g.rows} for g in lists[0].groups],
             "queries": [album.add(lists[0].split[0], row) for row in lists[0].queries],
-            "kind": "tested" if run.tested else "labelled" if pids is not None else "clustered",
+            "kind": "tested" if run.tested else "labelled" if pids_known(run.index["train"]) else "clustered",
             "runs": [of.content(each.name, album) for of, each in zip(lists, runs, strict=False)],
         },
         "clusters": clusters,
@@ -68,6 +61,17 @@ def content(run: Run, others: Sequence[Run], random: np.random.Generator, seed: 
     data["images"] = images_of(run, album)
     moved = moves(run)
     return Content(told_of(runs, lists, moved), data, specs_of(runs, moved), album, lists[0])
+
+
+def clusters_of(run: Run, album: Album) -> list[dict[str, Any]]:
+    """Clusters that the last round learned from, their images by their number in the album."""
+    pids = run.index["train"].pid if pids_known(run.index["train"]) else None
+    learned = run.learned(list(run.rounds)[-1])
+    kinds = [asdict(kind) for kind in galleries(learned.features, learned.labels, pids, CLUSTERS, PICTURES)]
+    for kind in kinds:
+        for cluster in kind["clusters"]:
+            cluster["images"] = [album.add("train", row) for row in cluster.pop("rows")]
+    return kinds
 
 
 def lists_of(run: Run, others: Sequence[Run], random: np.random.Generator) -> list[Lists]:

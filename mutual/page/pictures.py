@@ -2,12 +2,17 @@
 
 import io
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from mutual.base.threads import threads
+
+BATCH = 256  # pictures that wait at a time
 HEIGHT = 128  # pixels at most
 QUALITY = 75
 METHOD = 4  # libwebp's own choice of its efforts 0 .. 6
@@ -45,8 +50,18 @@ class Album:
         ``images`` are the packed splits, (N, H, W, 3) uint8.
         """
         found: list[str] = []
-        for split, row in tqdm(self.places, desc="pictures", unit="picture", leave=False, disable=None):
-            picture = encoded(images[split][row]) if room > 0 else ""
-            room -= len(picture) + len('"",')
-            found.append(picture if room >= 0 else "")
+        places = tqdm(list(self.places), desc="pictures", unit="picture", leave=False, disable=None)
+        with ThreadPoolExecutor(threads()) as pool:  # Pillow lets go of Python's lock while it encodes
+            for batch in batched(places, BATCH):
+                wanted = [images[split][row] for split, row in batch]
+                for picture in pool.map(encoded, wanted) if room > 0 else [""] * len(wanted):
+                    room -= len(picture) + len('"",')
+                    found.append(picture if room >= 0 else "")
         return found
+
+
+def batched(places: Iterable[tuple[str, int]], size: int) -> Iterator[list[tuple[str, int]]]:
+    """So many at a time, the last fewer."""
+    rest = iter(places)
+    while batch := list(islice(rest, size)):
+        yield batch
