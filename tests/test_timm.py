@@ -393,6 +393,16 @@ def test_the_lines_of_the_page_run() -> None:
     exec(lines, {"__name__": "page"})
 
 
+@pytest.mark.parametrize("backbone", [5, None, "timm/", "timm/../x", "timm/hf-hub:org/name", "timm/Test_Vit"])
+def test_a_file_that_says_another_backbone_is_refused(tmp_path: Path, backbone: object) -> None:
+    network, path = small("test_resnet"), tmp_path / "a.safetensors"
+    write_peer(path, network, network, Peer(network.form | {"backbone": backbone}, 3, *SIZE))
+    assert re.match(
+        rf"({path}: expected a network|backbone: timm/.*: unknown to timm)",
+        refusal(lambda: read_network(path, "student")),
+    )
+
+
 def imports_at_the_top(tree: ast.Module) -> Iterator[str]:
     for node in tree.body:
         if isinstance(node, ast.Import):

@@ -46,7 +46,7 @@ def main() -> None:
         peer = Peer(params.network.model_dump(), class_count(state), params.size.image_height, params.size.image_width)
         write_peer(args.made, network, network, peer)
     elif args.given.suffix == ".safetensors" and args.made.suffix in (".tar", ".pth"):
-        check_known(read_peer(args.given).network["backbone"])
+        check_known(read_peer(args.given).network.get("backbone"))
         network = read_network(args.given, args.role)
         state, stem_relu = (
             network.state_dict(),
@@ -58,7 +58,7 @@ def main() -> None:
     print(f"{args.given} -> {args.made}")
 
 
-def check_known(backbone: str) -> None:
+def check_known(backbone: object) -> None:
     """Raise :class:`InputError` for timm's networks: neither code has them."""
     if is_timm(backbone):
         raise InputError(f"backbone: {backbone}: expected a network of the paper's code or of OpenUnReID")

@@ -14,9 +14,9 @@ from mutual.machine.device import COLUMNS_FOR_BFLOAT16
 PREFIX = "timm/"  # of their names in params.yaml
 
 
-def is_timm(backbone: str) -> bool:
-    """Whether the backbone is one of timm's: ``timm/vit_small_patch14_dinov2.lvd142m``."""
-    return backbone.startswith(PREFIX)
+def is_timm(backbone: object) -> bool:
+    """Whether this is the name of one of timm's: ``timm/vit_small_patch14_dinov2.lvd142m``."""
+    return isinstance(backbone, str) and backbone.startswith(PREFIX)
 
 
 class TimmBackbone(nn.Module):
