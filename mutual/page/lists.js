@@ -2,7 +2,7 @@
 
 const lists = data.lists;
 const shown = { group: 0, peer: 0, round: 0 };
-const words = { tested: ["right", "wrong"], labelled: ["the same person", "another person"], clustered: ["the same cluster", "another cluster"] }[lists.kind];
+const words = { tested: ["right", "wrong"], labelled: ["of the same person", "of another person"], clustered: ["in the same cluster", "in another cluster"] }[lists.kind];
 
 /** The place in a run of the round that is shown; a run that ended before shows its last. */
 function placeIn(run) {
