@@ -43,6 +43,7 @@ def stage():
     noise = 0.01 * np.random.default_rng(1).standard_normal((12, 3), np.float32)
     np.save("data/rounds/r01/features.npy", np.repeat(np.eye(3, dtype=np.float32), 4, axis=0) + noise)
     np.save("data/rounds/r01/source_features.npy", np.zeros((0, 3), np.float32))
+    Path("data/rounds/r01/agreement.json").write_text("{}")
     sys.argv = ["cluster", "--round", "r01", "--start", "r00"]
     from stages.cluster import main
     main()

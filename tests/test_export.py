@@ -21,7 +21,7 @@ from PIL import Image
 from torch import nn
 
 from mutual.base.errors import run
-from mutual.base.params import NetworkForm
+from mutual.base.params import Backbone
 from mutual.datasets.packing import decode
 from mutual.evaluation.features import extract, mean_features
 from mutual.export import comparison
@@ -139,7 +139,7 @@ def test_every_backbone_gives_the_features_of_extraction(tmp_path: Path, peers: 
 def test_the_deeper_ones_have_the_blocks_of_those() -> None:
     assert str(backbone("resnet101", False)) == str(backbone("resnet152", False)) == str(backbone("resnet50", False))
     seven = {"resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet_ibn50a", "mobilenet_v2"}
-    assert seven == set(get_args(NetworkForm.model_fields["backbone"].annotation))
+    assert seven == set(get_args(Backbone))
 
 
 def test_of_several_peers_the_mean_is_not_normalised_again() -> None:

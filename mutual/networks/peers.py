@@ -169,7 +169,11 @@ def check_size(path: Path, images: Mapping[str, np.ndarray]) -> None:
 
 def _is_rgb(values: object, least: float) -> bool:
     """Whether these are three numbers from ``least`` to 1, of images whose values are 0 .. 1."""
-    return isinstance(values, list) and len(values) == 3 and all(type(v) is float and least <= v <= 1 for v in values)
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == 3
+        and all(type(v) is float and least <= v <= 1 for v in values)
+    )
 
 
 def _opened(path: Path) -> safe_open:

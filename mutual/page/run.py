@@ -86,7 +86,8 @@ class Run:
     @property
     def label_free(self) -> LabelFree:
         """What is said of each round without a label."""
-        of_last = read_figures(self.places.retrieval / LAST / "clustering.json").get("label_free", {})
+        path = self.places.retrieval / LAST / "clustering.json"  # which runs of older versions do not have
+        of_last = read_figures(path).get("label_free", {}) if path.exists() else {}
         return label_free(self.figures, self.rounds, of_last)
 
     def found(self, after: str, peer: str) -> Found:
