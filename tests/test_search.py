@@ -24,7 +24,8 @@ from mutual.search.gallery import Gallery, opened
 from mutual.search.index import Index, coded, read_codes, recall, write_codes
 from mutual.search.listing import INDEX_FOLDER, listed
 from mutual.search.pictures import thumbnail
-from mutual.search.ranking import ranked
+from mutual.search.ranking import ranked, read_queries
+from mutual.search.results import Found
 from tests.tiny import refusal
 from tools import bench_search, embed, search
 
@@ -66,6 +67,12 @@ def folder(tmp_path: Path) -> Path:
 
 def gallery_of(folder: Path, seeing: teachers.Teachers = SEEING) -> Gallery:
     return opened(listed(folder), folder / INDEX_FOLDER, seeing, 1)
+
+
+def found_by(
+    gallery: Gallery, queries: list[Path], seeing: teachers.Teachers, count: int, itself: bool = False
+) -> list[Found]:
+    return ranked(gallery, queries, read_queries(queries, seeing), seeing, count, itself=itself)
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -188,7 +195,7 @@ def test_a_large_gallery_is_searched_by_codes_which_are_remade_alone(
     assert re.fullmatch(r"approximate search: \d+\.\d% of the 10 nearest are found, measured on a.*", found.told)
     assert found.recall > 0.9
     query = [coloured(tmp_path / "query.png", 123)]
-    wanted = ranked(found, query, SEEING, 5)[0]
+    wanted = found_by(found, query, SEEING, 5)[0]
     assert wanted.files[0] == "123.bmp"
     capsys.readouterr()
     assert gallery_of(folder).recall == found.recall
@@ -197,7 +204,7 @@ def test_a_large_gallery_is_searched_by_codes_which_are_remade_alone(
     whole = codes.read_bytes()
     for damage in (lambda: codes.write_bytes(whole[:-9]), codes.unlink, about.unlink, lambda: about.write_text("{")):
         damage()
-        assert ranked(gallery_of(folder), query, SEEING, 5)[0].files == wanted.files
+        assert found_by(gallery_of(folder), query, SEEING, 5)[0].files == wanted.files
         said = capsys.readouterr().out
         assert "codes.faiss is" in said
         assert "to embed" not in said
@@ -220,24 +227,24 @@ def test_a_query_of_the_gallery_is_at_distance_0_of_itself_and_left_out(folder: 
     (tmp_path / "link").symlink_to(folder)
     shutil.copy(folder / "3.png", folder / "twin.png")
     for query in (folder / "a/x.png", tmp_path / "link/a/x.png", folder / "../crops/a/x.png"):
-        (one,) = ranked(gallery, [query], SEEING, 50)
+        (one,) = found_by(gallery, [query], SEEING, 50)
         assert one.inside
         assert "a/x.png" not in one.files
         assert len(one.files) == 11
-        (with_itself,) = ranked(gallery, [query], SEEING, 50, itself=True)
+        (with_itself,) = found_by(gallery, [query], SEEING, 50, itself=True)
         assert with_itself.files == ["a/x.png", *one.files]
         assert with_itself.distance[0] == 0
     # a copy elsewhere is another image, and so is one in the gallery
-    (copy,) = ranked(gallery, [Path(shutil.copy(folder / "a/x.png", tmp_path / "copy.png"))], SEEING, 1)
+    (copy,) = found_by(gallery, [Path(shutil.copy(folder / "a/x.png", tmp_path / "copy.png"))], SEEING, 1)
     assert (copy.inside, copy.files) == (False, ["a/x.png"])
     assert copy.distance[0] < 1e-6
-    (twin,) = ranked(gallery_of(folder), [folder / "3.png"], SEEING, 1)
+    (twin,) = found_by(gallery_of(folder), [folder / "3.png"], SEEING, 1)
     assert (twin.files, twin.distance.tolist()) == (["twin.png"], [0])
 
 
 def test_several_queries_are_answered_in_their_order(folder: Path, tmp_path: Path) -> None:
     queries = [coloured(tmp_path / "q/5.png", 5), folder / "7.png", coloured(tmp_path / "q/2.png", 2)]
-    found = ranked(gallery_of(folder), queries, SEEING, 3)
+    found = found_by(gallery_of(folder), queries, SEEING, 3)
     assert [(one.query, one.inside, len(one.files)) for one in found] == [
         (query, inside, 3) for query, inside in zip(queries, (False, True, False), strict=True)
     ]
@@ -247,8 +254,8 @@ def test_several_queries_are_answered_in_their_order(folder: Path, tmp_path: Pat
 
 def test_one_image_is_a_gallery(tmp_path: Path) -> None:
     gallery = gallery_of(coloured(tmp_path / "crops/only.png", 1).parent)
-    assert ranked(gallery, [coloured(tmp_path / "q.png", 2)], SEEING, 10)[0].files == ["only.png"]
-    assert ranked(gallery, [tmp_path / "crops/only.png"], SEEING, 10)[0].files == []
+    assert found_by(gallery, [coloured(tmp_path / "q.png", 2)], SEEING, 10)[0].files == ["only.png"]
+    assert found_by(gallery, [tmp_path / "crops/only.png"], SEEING, 10)[0].files == []
 
 
 # --- the door --------------------------------------------------------------------------------------------------------
@@ -285,7 +292,7 @@ def test_table_picture_and_page_say_the_same(folder: Path, call: partial, capsys
     arguments = ["--gallery", folder, "somebody.png", folder / "0.png", "--peers", "p", "--top", 4, "--out", "out"]
     call("tools.search", *arguments)
     said = capsys.readouterr()
-    assert "2 queries in 12 images -> out\n" in said.out
+    assert "queries: 2, images: 12 -> out\n" in said.out
     assert "left out: broken.png: not an image" in said.err
     with Path("out/found.csv").open(encoding="utf-8", newline="") as file:
         header, *table = list(csv.reader(file))
@@ -343,6 +350,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     options = [part for name in ("--gallery", "--top") for part in (name, given[name])]
     assert said in refusal(lambda: call("tools.search", given["query"], *options, "--peers", "p"))
     assert not Path("data").exists()
+    assert not (folder / INDEX_FOLDER).exists()  # the queries are looked at first
 
 
 def test_an_index_in_a_set_that_dvc_watches_outside_the_project_is_refused(

@@ -30,7 +30,9 @@ def main() -> None:
     parser.add_argument("queries", nargs="+", type=Path, metavar="IMAGE", help="pictures of whom to look for")
     parser.add_argument("--gallery", type=Path, required=True, metavar="GALLERY", help="the folder that is searched")
     parser.add_argument("--top", type=int, default=10, metavar="K", help=f"images to a query, 1 to {MOST} (10)")
-    parser.add_argument("--out", type=Path, default=Path("data/found"), metavar="OUT", help="the folder to write to")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/found"), metavar="OUT", help="the folder to write to (data/found)"
+    )
     parser.add_argument("--index", type=Path, metavar="FOLDER", help="where features and index of the gallery are kept")
     parser.add_argument("--itself", action="store_true", help="let a query of the gallery find itself")
     add_peers(parser)
@@ -40,20 +42,21 @@ def main() -> None:
     # not above: processes that decode import this file again, and do without PyTorch
     from mutual.machine.device import deterministic_device
     from mutual.search.gallery import opened
-    from mutual.search.ranking import ranked
+    from mutual.search.ranking import ranked, read_queries
     from mutual.search.teachers import read_teachers
     from mutual.search.writing import write_found
 
     files, listing = peers(args), listed(args.gallery)
     place = index_place(args)
     teachers = read_teachers(files, deterministic_device())
+    images = read_queries(args.queries, teachers)  # before hours of work on the gallery
     gallery = opened(listing, place, teachers, cpus())
     for line in [*listing.remarks, *gallery.embedded.remarks(place)]:
         print(line, file=sys.stderr)
-    found = ranked(gallery, args.queries, teachers, args.top, itself=args.itself)
+    found = ranked(gallery, args.queries, images, teachers, args.top, itself=args.itself)
     print(gallery.told)
     write_found(args.out, gallery.listing.folder, found, gallery.lines(files))
-    print(f"{len(found)} queries in {len(gallery.embedded.files):,} images -> {shown(args.out)}")
+    print(f"queries: {len(found):,}, images: {len(gallery.embedded.files):,} -> {shown(args.out)}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from tqdm import tqdm
 from mutual.base.errors import InputError
 from mutual.datasets.folders import content, sentences, shown
 
+INDEX_FOLDER = ".mutual-search"  # in a gallery: what a search keeps of it; hidden, so that it is no part of the images
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -27,7 +29,7 @@ def listed(folder: Path) -> Listing:
         raise InputError(f"{shown(folder)}: expected a folder, found {'a file' if folder.exists() else 'nothing'}")
     found = content(folder, ".")
     left_out = {
-        reason: [path.removeprefix("./") for path in paths if path != f"./{INDEX_FOLDER}/"]
+        reason: [path.removeprefix("./") for path in paths if not path.endswith(f"/{INDEX_FOLDER}/")]
         for reason, paths in found.left_out.items()
     }
     remarks = [f"left out: {sentence}" for sentence in sentences(left_out)]
@@ -35,9 +37,6 @@ def listed(folder: Path) -> Listing:
         raise InputError("; ".join([f"{shown(folder)}: holds no image", *remarks]))
     files = [path.removeprefix("./") for path in found.images]
     return Listing(folder, files, remarks, _fingerprint(folder, files))
-
-
-INDEX_FOLDER = ".mutual-search"  # in a gallery: what a search keeps of it; hidden, so that it is no part of the images
 
 
 def _fingerprint(folder: Path, files: list[str]) -> str:
