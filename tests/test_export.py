@@ -388,6 +388,11 @@ def test_a_damaged_file_is_not_measured(
     assert f"{cut}: expected a whole file of tools.export" in refusal(lambda: call(monkeypatch, measure, str(cut)))
 
 
+def test_numbers_of_threads_begin_at_1(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = refusal(lambda: call(monkeypatch, measure, "32.onnx", "--threads", "2", "0"))
+    assert told == "--threads: expected 1 or more, got 0"
+
+
 @pytest.mark.parametrize(("name", "told"), [("params.yaml", "expected a file that ends in"), ("no.onnx", "not found")])
 def test_another_file_is_not_measured(project: Path, name: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert f"{name}: {told}" in refusal(lambda: call(monkeypatch, measure, name))

@@ -15,7 +15,6 @@ from mutual.export.comparison import Test, as_markdown, measured
 from mutual.export.extractor import read_extractor
 from mutual.export.running import origin
 from mutual.images.index import read_images, read_index, read_split
-from mutual.machine.device import deterministic_device
 from mutual.networks.peers import check_size
 from stages import PACKED
 from stages.door import arguments
@@ -30,6 +29,8 @@ def main() -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="an exported file: .onnx or .pt2")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="numbers of threads (1 2)")
     args = parser.parse_args()
+    if min(args.threads) < 1:
+        raise InputError(f"--threads: expected 1 or more, got {min(args.threads)}")
     peers = origin(args.files[0])
     for file in args.files[1:]:
         if origin(file) != peers:
@@ -37,7 +38,6 @@ def main() -> None:
     test = labelled_test()
     images = read_images(TARGET / "train.npy") if test is None else test["query"][0]
     check_size(peers[0], {"target": images})
-    deterministic_device()
     rows = measured(read_extractor(peers), args.files, images[:MOST], test, args.threads)
     print(as_markdown(rows, args.threads))
 
