@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mutual.images.index import Index
-
-UNKNOWN = -1  # the pid of an image that nobody labelled
+from mutual.images.index import UNKNOWN, Index
 
 
 def pids_known(index: Index) -> bool:
