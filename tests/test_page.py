@@ -13,17 +13,18 @@ import pytest
 from PIL import Image
 
 from mutual.base.errors import InputError
-from mutual.base.store import write_json
+from mutual.base.store import read_array, write_array, write_json
 from mutual.evaluation.ranking import Nearest, Ranking
 from mutual.evaluation.retrieval import write_ranking
-from mutual.images.index import Index
+from mutual.images.index import Index, read_index, write_index
 from mutual.page import charts, headline, known, labels, projection
 from mutual.page.cameras import confusion
 from mutual.page.galleries import galleries
 from mutual.page.pictures import Album, encoded, thumbnail
 from mutual.page.queries import by_change, by_precision, nearest_rows
+from mutual.page.run import read_packed
 from stages import page
-from tests.drawn_run import draw
+from tests.drawn_run import PEERS, draw
 from tools import page as tool
 from tools.imports import beside, code_of
 
@@ -322,6 +323,32 @@ def test_the_page_of_a_target_that_nobody_labelled(project: Path) -> None:
         assert [rows[each] for each in run["found"][0][0][place]] == nearest
         same = [classes[row] == classes[rows[image]] for row in nearest]
         assert run["right"][0][0][place] == "".join("1" if each else "0" for each in same)
+
+
+def test_images_that_were_labelled_later_are_found_where_they_lie(project: Path) -> None:
+    draw(project, labelled=False)
+    train = read_index(project / "data/packed/target/train.csv")
+    rows = [5, 9, 2, 7]
+    listed = Index([train.file[row] for row in rows], np.array([1, 1, 2, 2]), np.array([1, 2, 1, 2]))
+    for after in ("r00", "r01", "r02"):
+        folder = project / "data/retrieval" / after
+        write_index(folder / "tested.csv", listed)
+        for peer in PEERS:
+            write_array(folder / f"peer{peer}.nearest.npy", np.array([[1], [0], [3], [2]], np.int32))
+            write_array(folder / f"peer{peer}.average_precision.npy", np.ones(4))
+        path = project / f"metrics/rounds/{after}.json"
+        result = json.loads(path.read_text())
+        result["peers"] = dict.fromkeys(PEERS, {"mAP": 1.0, "rank1": 1.0, "rank5": 1.0, "rank10": 1.0})
+        path.write_text(json.dumps(result))
+    run = page.run_in("this run", Path())
+    stored = read_array(project / "data/packed/target/train.npy")
+    assert (read_packed(run)["query"] == stored[rows]).all()
+    check(written())
+    write_index(
+        project / "data/retrieval/r00/tested.csv", Index([*listed.file[:3], "elsewhere.jpg"], listed.pid, listed.camid)
+    )
+    with pytest.raises(InputError, match=r"tested.csv: .*elsewhere.jpg.* is no image of the target"):
+        read_packed(page.run_in("this run", Path()))
 
 
 def test_the_same_again_is_the_same_bytes(project: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
-from mutual.base.errors import InputError
+from mutual.base.errors import InputError, shown
 from mutual.base.params import FIRST_ROUND
 from mutual.base.store import read_array, read_json
 from mutual.clusters.pseudo_labels import read_figures, read_pseudo_labels
@@ -19,6 +19,7 @@ from mutual.images.index import Index, read_index
 
 LAST = "last"  # the folder of what the last round's networks see
 SPLITS = ("train", "query", "gallery")
+TESTED = "tested.csv"  # beside ranked lists whose queries and gallery are images that were labelled later
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,9 @@ class Run:
 
 def read_run(name: str, places: Places, params: Mapping[str, Any], rounds: Mapping[str, str]) -> Run:
     """An experiment's figures and index. Raises :class:`InputError` for what is missing or of another form."""
-    index = {split: read_index(places.packed / f"{split}.csv") for split in SPLITS}
+    index = packed_index(places)
+    if (listed := places.retrieval / FIRST_ROUND / TESTED).exists():
+        index |= dict.fromkeys(("query", "gallery"), read_index(listed))
     figures = {after: read_json(places.results / f"{after}.json", Figures) for after in (FIRST_ROUND, *rounds)}
     for after, found in figures.items():
         if not found["peers"] or set(found["peers"]) != set(figures[FIRST_ROUND]["peers"]):
@@ -141,9 +144,25 @@ def read_run(name: str, places: Places, params: Mapping[str, Any], rounds: Mappi
     return Run(name, places, params, rounds, index, figures)
 
 
+def packed_index(places: Places) -> dict[str, Index]:
+    """The index of each packed split."""
+    return {split: read_index(places.packed / f"{split}.csv") for split in SPLITS}
+
+
 def read_packed(run: Run) -> dict[str, np.ndarray]:
-    """The target's packed splits, memory-mapped: (N, H, W, 3) uint8; query and gallery may be empty."""
-    return {
+    """The pictures of each split of the run's index, (N, H, W, 3) uint8; query and gallery may be empty.
+
+    Packed splits are memory-mapped; images that were labelled later are taken from wherever they lie.
+    """
+    packed = packed_index(run.places)
+    stored = {
         split: read_array(run.places.packed / f"{split}.npy", dtype=np.uint8, shape=(len(index), None, None, 3))
-        for split, index in run.index.items()
+        for split, index in packed.items()
     }
+    if not (run.places.retrieval / FIRST_ROUND / TESTED).exists():
+        return stored
+    place = {file: (split, row) for split, index in packed.items() for row, file in enumerate(index.file)}
+    if absent := next((file for file in run.index["query"].file if file not in place), None):
+        raise InputError(f"{run.places.retrieval / FIRST_ROUND / TESTED}: {shown(absent)} is no image of the target")
+    listed = np.stack([stored[split][row] for split, row in (place[file] for file in run.index["query"].file)])
+    return {"train": stored["train"], "query": listed, "gallery": listed}
