@@ -338,7 +338,7 @@ def test_images_that_were_labelled_later_are_found_where_they_lie(project: Path)
             write_array(folder / f"peer{peer}.average_precision.npy", np.ones(4))
         path = project / f"metrics/rounds/{after}.json"
         result = json.loads(path.read_text())
-        result["peers"] = dict.fromkeys(PEERS, {"mAP": 1.0, "rank1": 1.0, "rank5": 1.0, "rank10": 1.0})
+        result["peers"] = {peer: {"mAP": 1.0, "rank1": 1.0, "rank5": 1.0, "rank10": 1.0} for peer in PEERS}
         path.write_text(json.dumps(result))
     run = page.run_in("this run", Path())
     stored = read_array(project / "data/packed/target/train.npy")

@@ -23,6 +23,8 @@ def fetched(rev: str, folder: Path) -> Path:
         rounds = [FIRST_ROUND, *read_rounds(folder / ROUNDS_FILE)]
         paths = [RESULTS / f"{name}.json" for name in rounds]
         paths += [PACKED / f"target/{split}.csv" for split in SPLITS]
+        judged = RETRIEVAL / "last/clustering.json"  # which older versions do not have
+        paths += [judged] if files.exists(judged.as_posix()) else []
         bring(files, rev, [*paths, *(RETRIEVAL / name for name in rounds)], folder)
     except DvcException as error:
         raise InputError(f"{rev}: {one_line(str(error))}") from None

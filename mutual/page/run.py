@@ -87,9 +87,10 @@ class Run:
     @property
     def label_free(self) -> LabelFree:
         """What is said of each round without a label."""
-        path = self.places.retrieval / LAST / "clustering.json"  # which runs of older versions do not have
-        of_last = read_figures(path).get("label_free", {}) if path.exists() else {}
-        return label_free(self.figures, self.rounds, of_last)
+        path = self.places.retrieval / LAST / "clustering.json"
+        if not path.exists():  # a run of an older version: of the others alone none would be chosen rightly
+            return {}
+        return label_free(self.figures, self.rounds, read_figures(path).get("label_free", {}))
 
     def found(self, after: str, peer: str) -> Found:
         """What a peer's teacher found after a round."""
