@@ -20,6 +20,8 @@ def test_the_highest_figure_chooses_and_of_equals_the_earlier() -> None:
     assert chosen(RUN.figures, "agreement") == "r01"
     assert chosen(RUN.figures, "stability") == "r02"
     assert chosen(RUN.figures, "camera_nmi") is None
+    cameras = {"r00": {"camera_nmi": 0.3}, "r01": {"camera_nmi": 0.1}, "r02": {"camera_nmi": 0.1}}
+    assert chosen(cameras, "camera_nmi") == "r01"  # of this the lowest
 
 
 def test_costs_worked_by_hand() -> None:

@@ -20,6 +20,8 @@ LABEL_FREE = {
     "camera_nmi": "camera NMI",
 }
 
+LOWER = {"camera_nmi"}  # the lower, the better; of the others the higher
+
 LabelFree = Mapping[str, Mapping[str, float]]  # round -> figures
 
 
@@ -36,9 +38,9 @@ def label_free(results: Mapping[str, Result], starts: Mapping[str, str], of_last
 
 
 def chosen(figures: LabelFree, key: str = CHOSEN_BY) -> str | None:
-    """The round in which the figure is highest, the earlier one of equals; None where none has one."""
-    known = [name for name in figures if key in figures[name]]
-    return max(known, key=lambda name: figures[name][key], default=None)
+    """The round in which the figure is best, the earlier one of equals; None where none has one."""
+    known, sign = [name for name in figures if key in figures[name]], -1 if key in LOWER else 1
+    return max(known, key=lambda name: sign * figures[name][key], default=None)
 
 
 # --- what a choice costs ---------------------------------------------------------------------------------------------
