@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mutual.base.errors import InputError
 from mutual.clusters.label_free import agreement, consistency, label_free, silhouette, variance, warnings
 from mutual.clusters.pseudo_labels import singletons
 
@@ -90,6 +91,12 @@ def test_what_cannot_be_said_is_left_out() -> None:
     assert found["consistency"] == 1
     assert label_free(features, labels, labels, labels, 2 - labels)["stability"] == 1  # other names, the same clusters
     assert label_free(features, labels, labels, labels, None)["camera_nmi"] == pytest.approx(1)
+
+
+def test_labels_of_other_images_are_refused() -> None:
+    features, labels = as_float32(np.eye(4)), np.array([0, 0, 1, 1])
+    with pytest.raises(InputError, match=r"expected 4, an image each, found 3"):
+        label_free(features, labels, labels, labels, labels[:3])
 
 
 def test_clusters_that_ignore_cameras_have_little_in_common_with_them() -> None:

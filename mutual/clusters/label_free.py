@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
+from mutual.base.errors import InputError
 from mutual.clusters.neighbours import nearest
 from mutual.clusters.pseudo_labels import singletons
 
@@ -31,7 +32,11 @@ def label_free(
       follow the cameras; left out where there is one camera, or one for each image;
     - ``stability``: adjusted Rand index of labels and ``before``, 1 where nothing changed;
     - ``variance``: of the features, as a share of their mean squared length, 0 .. 1.
+
+    Raises :class:`InputError` where ``before`` are labels of other images.
     """
+    if before is not None and len(before) != len(labels):
+        raise InputError(f"labels of the round before: expected {len(labels)}, an image each, found {len(before)}")
     # takes a second to import
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
