@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from demo.identities import Identity, invented, invented_people
 from demo.photographs import framings, photograph
 from demo.scenes import Camera, Domain, cameras
+from mutual.base.progress import Progress
 from mutual.machine.processes import in_order
 from mutual.machine.streams import numpy_stream
 
@@ -104,7 +104,7 @@ def draw_set(folder: Path, seed: int, domain: Domain, shots: Sequence[Shot], wor
     for number, camera in enumerate(eyes):
         own = [shot for shot in shots if shot.camera == number]
         batches += [(folder, seed, camera, own[k : k + BATCH]) for k in range(0, len(own), BATCH)]
-    with tqdm(total=len(shots), desc=f"draw {domain.name}", unit="img") as bar:
+    with Progress(total=len(shots), desc=f"draw {domain.name}", unit="img") as bar:
         for count in in_order(_write_batch, batches, workers, str(folder)):
             bar.update(count)
 

@@ -9,6 +9,7 @@ from mutual.base.errors import run
 from mutual.base.threads import settle
 
 DEMO = Path("data/demo")  # the drawn data sets
+LIVE = Path("dvclive")  # curves while a round, or a network, trains
 PACKED = Path("data/packed")  # source/ and target/: images and their index
 ROUNDS = Path("data/rounds")  # a round's features and pseudo labels
 RETRIEVAL = Path("data/retrieval")  # what a round's teachers found

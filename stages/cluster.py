@@ -13,8 +13,9 @@ import numpy as np
 from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
 from mutual.base.store import read_array, read_json, write_array, write_json
+from mutual.clusters.alarms import alarms
 from mutual.clusters.clustering import cluster, cluster_again
-from mutual.clusters.label_free import label_free, warnings
+from mutual.clusters.label_free import label_free
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.images.index import read_cameras
 from mutual.learning.handover import read_handover
@@ -24,7 +25,7 @@ from stages import MODELS, PACKED, ROUNDS
 from stages.door import arguments
 
 
-def main() -> None:
+def main() -> str:
     """``--round r02 --start r01``."""
     parser = arguments(__doc__, "stages.cluster")
     parser.add_argument("--round", required=True)
@@ -44,10 +45,11 @@ def main() -> None:
     told = "{clusters} clusters of {smallest} to {largest} images, {outliers} outliers".format_map(sizes)
     print(f"{args.round}: {len(files)} images: {told}")
     write_array(folder / "centroids.npy", found.centroids)
-    for line in warnings(found.labels.classes, judged):
+    for line in alarms(found.labels.classes, judged):
         print(f"warning: {args.round}: {line}")
     write_json(folder / "clustering.json", sizes | found.figures | {"label_free": judged})
     write_pseudo_labels(folder / "pseudo_labels.csv", files, found.labels)
+    return str(folder / "pseudo_labels.csv")
 
 
 if __name__ == "__main__":

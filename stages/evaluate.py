@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from mutual.base.errors import run
-from mutual.base.params import FIRST_ROUND, read_params
+from mutual.base.params import FIRST_ROUND, NONE, read_params
 from mutual.base.store import folder_beside, write_json
 from mutual.evaluation.accuracy import accuracy
 from mutual.evaluation.features import of_teachers
@@ -31,14 +31,14 @@ from stages import MODELS, PACKED, RESULTS, RETRIEVAL, ROUNDS
 from stages.door import arguments
 
 
-def main() -> None:
+def main() -> str:
     """``--round r01``: its teachers, one by one."""
     parser = arguments(__doc__, "stages.evaluate")
     parser.add_argument("--round", required=True)
     name: str = parser.parse_args().round
     params, device, target = read_params(), deterministic_device(), PACKED / "target"
     listed = params.evaluation.test_labels
-    tested = query_and_gallery(target, None if listed == "none" else Path(listed))
+    tested = query_and_gallery(target, None if listed == NONE else Path(listed))
     images, query, gallery = (
         {split: found[0] for split, found in tested.items()},
         tested["query"][1],
@@ -47,7 +47,7 @@ def main() -> None:
     ids = query.pid, gallery.pid, query.camid, gallery.camid
     peers = {}
     with folder_beside(RETRIEVAL / name) as kept:
-        if listed != "none":  # the packed index does not say which images these are
+        if listed != NONE:  # the packed index does not say which images these are
             write_index(kept / "tested.csv", gallery)
         for seed, features in of_teachers(MODELS / name, params.peers.seeds, images, device):
             ranking, nearest = rank_blocks(euclidean(features["query"], features["gallery"], device), *ids, KEPT)
@@ -65,10 +65,11 @@ def main() -> None:
         result: dict[str, Any] = {"peers": peers, "pseudo_labels": {}}
         if name != FIRST_ROUND:
             train = read_index(target / "train.csv")
-            of_round = diagnosis(ROUNDS / name, train if listed == "none" else known_identities(train, gallery))
+            of_round = diagnosis(ROUNDS / name, train if listed == NONE else known_identities(train, gallery))
             result |= dict(zip(("pseudo_labels", "label_free"), of_round, strict=True))
         result["computed"] = {"device": device.type, "threads": torch.get_num_threads()}
         write_json(RESULTS / f"{name}.json", result)
+    return str(RESULTS / f"{name}.json")
 
 
 if __name__ == "__main__":

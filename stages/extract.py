@@ -20,14 +20,15 @@ from stages import MODELS, PACKED, ROUNDS
 from stages.door import arguments
 
 
-def main() -> None:
+def main() -> str:
     """``--round r02 --start r01``: the teachers of the start give the features of the round."""
     parser = arguments(__doc__, "stages.extract")
     parser.add_argument("--round", required=True)
     parser.add_argument("--start", required=True)
     args = parser.parse_args()
     params, device = read_params(), deterministic_device()
-    target, source = read_images(PACKED / "target/train.npy"), read_images(PACKED / "source/train.npy")
+    target = read_images(PACKED / "target/train.npy")
+    source = read_images(PACKED / "source/train.npy", may_be_empty=True)
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     if not by_distance and params.adaptation.source_weight == 0:
         source = source[:0]
@@ -36,6 +37,7 @@ def main() -> None:
     for name, file in (("target", "features.npy"), ("source", "source_features.npy")):
         write_array(ROUNDS / args.round / file, mean_features([features[name] for features in peers]))
     write_json(ROUNDS / args.round / "agreement.json", agreement([features["target"] for features in peers], device))
+    return str(ROUNDS / args.round / "features.npy")
 
 
 if __name__ == "__main__":

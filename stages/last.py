@@ -15,8 +15,9 @@ import shutil
 from mutual.base.errors import run
 from mutual.base.params import read_params, read_rounds, round_number
 from mutual.base.store import folder_beside, write_json
+from mutual.clusters.alarms import alarms
 from mutual.clusters.clustering import cluster, cluster_again
-from mutual.clusters.label_free import agreement, label_free, warnings
+from mutual.clusters.label_free import agreement, label_free
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.evaluation.features import mean_features, of_teachers
 from mutual.evaluation.retrieval import write_features
@@ -31,13 +32,13 @@ from stages.door import arguments
 SPLITS = ("train", "query", "gallery")
 
 
-def main() -> None:
+def main() -> str:
     """No arguments: the last round is the last to run."""
     arguments(__doc__, "stages.last").parse_args()
     params, device, last = read_params(), deterministic_device(), list(read_rounds())[-1]
     images = {split: read_images(PACKED / f"target/{split}.npy", may_be_empty=split != "train") for split in SPLITS}
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
-    images["source"] = read_images(PACKED / "source/train.npy")[: None if by_distance else 0]
+    images["source"] = read_images(PACKED / "source/train.npy", may_be_empty=True)[: None if by_distance else 0]
     files, camids = read_cameras(PACKED / "target/train.csv")
     train, source = [], []
     with folder_beside(RETRIEVAL / "last") as folder:
@@ -58,8 +59,9 @@ def main() -> None:
         for seed in params.peers.seeds:
             shutil.copyfile(peer_path(MODELS / last, seed), peer_path(folder, seed))
     print("after {last}: {clusters} clusters, {outliers} outliers".format_map({"last": last} | sizes))
-    for line in warnings(labels, judged):
+    for line in alarms(labels, judged):
         print(f"warning: after {last}: {line}")
+    return f"{RETRIEVAL / 'last'} and {ADAPTED / 'peers'}"
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ PAGE = Path("metrics/report.html")
 SHEET = Path("metrics/ranked_lists.png")
 
 
-def main() -> None:
+def main() -> str:
     """No arguments: the rounds that rounds.yaml names."""
     arguments(__doc__, "stages.page").parse_args()
     params, shown = read_params(), run_in("this run", Path())
@@ -36,7 +36,7 @@ def main() -> None:
     write_text(PAGE, text)
     with written_beside(SHEET) as temporary:
         drawn.save(temporary, "PNG", optimize=True)
-    print(f"{PAGE}: {len(text.encode()) / 1e6:.1f} MB, opens in a browser")
+    return f"{PAGE}, {len(text.encode()) / 1e6:.1f} MB, which opens in a browser,"
 
 
 def run_in(name: str, top: Path) -> Run:

@@ -1,7 +1,8 @@
 """Image folders -> packed uint8 arrays and their index.
 
 Reads the folder that source_root or target_root names; writes data/packed/<set>/{train,query,gallery}.{npy,csv}, and
-prints what was read and what was left out. Example: python -m stages.prepare --set target
+prints what was read and what was left out. Of a source_root none all of these are empty.
+Example: python -m stages.prepare --set target
 """
 
 if not __package__:
@@ -12,10 +13,11 @@ import sys
 from pathlib import Path
 
 from mutual.base.errors import InputError, run
-from mutual.base.params import read_params
+from mutual.base.params import NONE, read_params
 from mutual.base.store import ask_room, folder_beside
 from mutual.datasets.checks import check_counts, check_source, check_target, table
 from mutual.datasets.layouts import read_dataset
+from mutual.datasets.own import numbered
 from mutual.datasets.packing import pack
 from mutual.datasets.places import image_folders
 from mutual.datasets.tracked import unseen
@@ -25,7 +27,7 @@ from stages import PACKED
 from stages.door import arguments
 
 
-def main() -> None:
+def main() -> str:
     parser = arguments(__doc__, "stages.prepare")
     parser.add_argument("--set", choices=["source", "target"], required=True, help="which of the two data sets")
     packed = PACKED / parser.parse_args().set
@@ -38,11 +40,16 @@ def main() -> None:
     fault = next(unseen(Path(folder), image_folders(layout), f"{packed.name}_root"), None)
     if fault and "DVC_STAGE" in os.environ:  # by hand, the stage reads it all the same
         raise InputError(fault)
-    splits, remarks, further = read_dataset(root, layout)
-    # of the target no pid is trained on
-    warnings = check_source(root, splits) if packed.name == "source" else check_target(root, splits)
-    warnings = check_counts(name, splits, layout) + warnings
-    print(f"{packed.name}: {name} ({layout}, {root})", table(splits, layout), *remarks, sep="\n", flush=True)
+    if packed.name == "source" and folder == NONE:
+        splits, _, further = numbered({}, [])
+        warnings: list[str] = []
+        print("source: none: the networks start from weights, or are given", flush=True)
+    else:
+        splits, remarks, further = read_dataset(root, layout)
+        # of the target no pid is trained on
+        warnings = check_source(root, splits) if packed.name == "source" else check_target(root, splits)
+        warnings = check_counts(name, splits, layout) + warnings
+        print(f"{packed.name}: {name} ({layout}, {root})", table(splits, layout), *remarks, sep="\n", flush=True)
     for warning in [fault, *warnings] if fault else warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
@@ -53,6 +60,7 @@ def main() -> None:
             size = params.size.image_height, params.size.image_width
             pack(root, index.file, beside / f"{split}.npy", *size, cpus(), f"{name} {split}")
             write_index(beside / f"{split}.csv", index, further.get(split))
+    return str(packed)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ models/r00/peer<seed>.safetensors and metrics/pretrain/peer<seed>.csv.
 
 Cross entropy and softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images:
 all that this changes are the running statistics of the batch norms (authors' code). With ``pretrained`` the peer of a
-file is taken instead. Example: python -m stages.pretrain --seed 1
+file is taken instead; with ``source_root: none`` the network is what ``weights`` makes it.
+Example: python -m stages.pretrain --seed 1
 """
 
 if not __package__:
@@ -15,25 +16,26 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from mutual.base.errors import run
-from mutual.base.params import FIRST_ROUND, read_params
+from mutual.base.params import FIRST_ROUND, NONE, read_params
+from mutual.base.progress import Progress
 from mutual.base.store import ask_room
 from mutual.elsewhere.initial import initial_network
 from mutual.evaluation.accuracy import accuracy_on
 from mutual.images.index import read_images, read_split
 from mutual.learning.batches import Cut, Streams
+from mutual.learning.live import live_curves
 from mutual.learning.pretraining import Plan, batches_of, pretrain, write_curve
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Peer, adopted, peer_path, write_peer
-from stages import CURVES, MODELS, PACKED
+from stages import CURVES, LIVE, MODELS, PACKED
 from stages.door import arguments
 
 
-def main() -> None:
+def main() -> str:
     """``--seed N``: the seed of this peer."""
     parser = arguments(__doc__, "stages.pretrain")
     parser.add_argument("--seed", type=int, required=True)
@@ -41,20 +43,27 @@ def main() -> None:
     params, device, source = read_params(), deterministic_device(), PACKED / "source"
     out, curve = peer_path(MODELS / FIRST_ROUND, seed), CURVES / f"peer{seed}.csv"
     form, batches = params.network.model_dump(), params.batches
-    images, index = read_split(source, "train")
-    if params.start.pretrained != "none":
+    target = read_images(PACKED / "target/train.npy")
+    height, width = target.shape[1:3]
+    if params.start.pretrained != NONE:
         given = peer_path(Path(params.start.pretrained), seed)
-        network, peer = adopted(given, form, (images.shape[1], images.shape[2]))
+        network, peer = adopted(given, form, (height, width))
         print(f"peer {seed}: {given}")
         write_curve(curve, [])
         write_peer(out, network, network, peer)
-        return
+        return str(out)
+    if params.source.root == NONE:
+        network = initial_network(form, 0, params.start.weights, seed, (height, width))
+        made_by = {"pretrain": form | params.start.model_dump()}
+        print(f"peer {seed}: {params.start.weights}, with no source to train on")
+        write_curve(curve, [])
+        write_peer(out, network, network, Peer(form, 0, height, width, 0, made_by, *network.normalisation))
+        return str(out)
 
-    height, width = images.shape[1:3]
+    images, index = read_split(source, "train")
     network = initial_network(form, len(set(index.pid)), params.start.weights, seed, (height, width))
     mean, std = network.normalisation
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip, 0.0, network.normalisation)
-    target = read_images(PACKED / "target/train.npy")
     source_at, target_at = batches_of(images, index, target, Streams(seed), cut)
     size = sum(tensor.nbytes for tensor in network.state_dict().values())
     ask_room(out, 4 * size)  # two roles, there and in DVC's cache
@@ -65,13 +74,16 @@ def main() -> None:
     tested, dropout = partial(accuracy_on, source, device), partial(integer_seed, seed, "pretrain dropout", 0)
     best, history = network, []
     epochs = pretrain(network, source_at, target_at, plan, tested, dropout)
-    for epoch, best in (bar := tqdm(epochs, desc=f"pre-training peer {seed}", total=plan.epochs, unit="epoch")):  # noqa: B007
-        history.append(epoch)
-        bar.set_postfix(ce=f"{epoch.cross_entropy:.3f}", triplet=f"{epoch.triplet:.3f}")
+    with live_curves(LIVE / out.stem) as live:
+        for epoch, best in (bar := Progress(epochs, desc=f"pre-training peer {seed}", total=plan.epochs, unit="epoch")):  # noqa: B007
+            history.append(epoch)
+            bar.note(ce=f"{epoch.cross_entropy:.3f}", triplet=f"{epoch.triplet:.3f}")
+            live(epoch.number, {"cross_entropy": epoch.cross_entropy, "triplet": epoch.triplet})
     write_curve(curve, history)
     made_by = form | batches.model_dump() | planned | params.start.model_dump()
     peer = Peer(form, best.classifier.out_features, height, width, 0, {"pretrain": made_by}, mean, std)
     write_peer(out, best, best, peer)
+    return str(out)
 
 
 if __name__ == "__main__":

@@ -13,14 +13,14 @@ if not __package__:
 from pathlib import Path
 
 from mutual.base.errors import run
-from mutual.base.params import FIRST_ROUND, read_params, read_rounds
+from mutual.base.params import FIRST_ROUND, NONE, read_params, read_rounds
 from mutual.base.store import folder_beside, write_json, write_text
 from mutual.clusters.pseudo_labels import read_figures
 from mutual.experiments.card import Facts, model_card, read_network_facts
-from mutual.experiments.choice import label_free
+from mutual.experiments.choice import alarms_over_rounds, label_free
 from mutual.experiments.curves import joined_losses, label_free_curves, label_table, loss_curves, round_table
 from mutual.experiments.results import read_result
-from mutual.experiments.summary import results_table, summary
+from mutual.experiments.summary import results_table, summary, task_title
 from mutual.images.index import read_index
 from stages import ADAPTED, DEMO, LOSSES, PACKED, RESULTS, RETRIEVAL
 from stages.door import arguments
@@ -30,7 +30,7 @@ INDICES = {"source": "source/train", "train": "target/train", "query": "target/q
 PAGE = METRICS / "report.html"
 
 
-def main() -> None:
+def main() -> str:
     """No arguments: the rounds that rounds.yaml names."""
     arguments(__doc__, "stages.report").parse_args()
     params, rounds = read_params(), read_rounds()
@@ -40,7 +40,7 @@ def main() -> None:
     }
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
     judged = label_free(results, rounds, read_figures(RETRIEVAL / "last/clustering.json").get("label_free", {}))
-    table = results_table(f"{params.source.name} to {params.target.name}", results, judged)
+    table = results_table(task_title(params.source.name, params.target.name), results, judged)
     texts = {
         "results.md": table,
         "rounds.csv": round_table(results),
@@ -52,7 +52,7 @@ def main() -> None:
         params.target.name,
         {name: read_index(PACKED / f"{split}.csv") for name, split in INDICES.items()},
         params.start.model_dump(),
-        all(Path(root).is_relative_to(DEMO) for root in (params.source.root, params.target.root)),
+        all(Path(root).is_relative_to(DEMO) for root in (params.source.root, params.target.root) if root != NONE),
         params.clustering.model_dump(),
         results,
         [read_network_facts(path) for path in sorted((ADAPTED / "peers").iterdir())],
@@ -68,8 +68,11 @@ def main() -> None:
                 write_text(folder / f"{name}.csv", text)
     write_text(ADAPTED / "README.md", card)
     print(table)
+    for line in alarms_over_rounds(judged):
+        print(f"warning: {line}")
     if PAGE.exists():
         print(f"{PAGE} shows it")
+    return f"{METRICS / 'summary.json'} and the tables beside it"
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ SHEET_PEOPLE = 8
 MOST_WORKERS = 8  # more of them take longer to start than they save
 
 
-def main() -> None:
+def main() -> str:
     """Both sets whole or not at all, then the sheet."""
     arguments(__doc__, "stages.synthesize").parse_args()
     params = read_params()
@@ -56,6 +56,7 @@ def main() -> None:
     )
     with written_beside(SHEET) as temporary:
         contact_sheet(seed, panels, SHEET_PEOPLE).save(temporary, "PNG", optimize=True)
+    return f"{DEMO / SOURCE} and {DEMO / TARGET}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """One round of adaptation: the students learn from the pseudo labels as the refinery says.
 
 Reads the peers of the round's start and the round's clusters; writes models/<round>/, what the next round starts from,
-and metrics/losses/<round>.csv. Example: python -m stages.train --round r02 --start r01
+and metrics/losses/<round>.csv; while it runs, dvclive/<round>/. Example: python -m stages.train --round r02 --start r01
 """
 
 if not __package__:
@@ -9,26 +9,26 @@ if not __package__:
 
 from functools import partial
 
-from tqdm import tqdm
-
 from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
+from mutual.base.progress import Progress
 from mutual.base.store import ask_room
 from mutual.learning.adaptation import Round, adapt, check_finite, ready, terms_of, trained_by, write_losses
 from mutual.learning.batches import Cut, Streams
 from mutual.learning.handover import Handover, read_handover, write_handover
+from mutual.learning.live import live_curves
 from mutual.learning.material import batches_of, read_material
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.peers import check_size, iterations_of, normalisation_of, peer_path, write_continued
 from mutual.refineries.contract import find_refinery
-from stages import LOSSES, MODELS, PACKED, ROUNDS
+from stages import LIVE, LOSSES, MODELS, PACKED, ROUNDS
 from stages.door import arguments
 
 CHECKED = 20  # iterations between two looks at the losses: a GPU is waited for there
 
 
-def main() -> None:
+def main() -> str:
     """``--round r02 --start r01``: from the peers of the start to those of the round."""
     parser = arguments(__doc__, "stages.train")
     parser.add_argument("--round", required=True)
@@ -56,17 +56,21 @@ def main() -> None:
     dropout = partial(integer_seed, params.peers.seed, "dropout", number)
     steps = adapt(refinery, students, teachers, batch_at, source_at, optimizer, within, dropout)
     history = []
-    for losses in (bar := tqdm(steps, total=plan.iterations, desc=f"{args.round}: training", unit="it")):
-        history.append(losses)
-        if len(history) % CHECKED == 1 or len(history) == plan.iterations:
-            check_finite(history, args.round, plan.lr)
-            bar.set_postfix(loss=f"{float(losses[0]):.3f}")
+    terms = terms_of(refinery, plan.source_weight)
+    with live_curves(LIVE / args.round) as live:
+        for losses in (bar := Progress(steps, total=plan.iterations, desc=f"{args.round}: training", unit="it")):
+            history.append(losses)
+            if len(history) % CHECKED == 1 or len(history) == plan.iterations:
+                check_finite(history, args.round, plan.lr)
+                bar.note(loss=f"{float(losses[0]):.3f}")
+                live(done + len(history), dict(zip(terms, losses.tolist(), strict=True)))
 
     made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
     for before, path, student, teacher in zip(start, made, students, teachers or students, strict=True):
         write_continued(before, path, student, teacher, plan.iterations, made_by)
     write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), material.target.labels.classes))
-    write_losses(LOSSES / f"{args.round}.csv", terms_of(refinery, plan.source_weight), history, done)
+    write_losses(LOSSES / f"{args.round}.csv", terms, history, done)
+    return str(MODELS / args.round)
 
 
 if __name__ == "__main__":

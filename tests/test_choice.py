@@ -2,7 +2,7 @@
 
 import pytest
 
-from mutual.experiments.choice import Run, chosen, cost_table, costs
+from mutual.experiments.choice import Run, alarms_over_rounds, chosen, cost_table, costs
 
 RUN = Run(
     {"r00": 0.40, "r01": 0.55, "r02": 0.60, "r03": 0.50},
@@ -42,3 +42,16 @@ def test_the_table_has_the_cheapest_choice_first() -> None:
     assert "| the last round | 2 | 5.0 | 10.0 | 1 |" in lines
     assert "| silhouette | 2 | 10.0 | 20.0 | 1 |" in lines
     assert [line.split("|")[1].strip() for line in lines][-1] == "no adaptation"
+
+
+def test_a_stability_that_falls_three_times_in_succession_is_told() -> None:
+    def falling(*values: float | None) -> list[str]:
+        return alarms_over_rounds(
+            {f"r{i:02d}": {} if value is None else {"stability": value} for i, value in enumerate(values)}
+        )
+
+    (line,) = falling(None, 0.7, 0.9, 0.8, 0.75, 0.6, 0.9)
+    assert line.startswith("after rounds 2 to 5 the pseudo labels agreed less and less with those before (0.90, 0.80,")
+    assert not falling(None, 0.9, 0.8, 0.7)  # twice
+    assert not falling(None, 0.9, 0.8, 0.8, 0.7, 0.6)  # not in succession
+    assert not falling(None, None, None, None, None)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mutual.base.errors import InputError
-from mutual.clusters.label_free import agreement, consistency, label_free, silhouette, variance, warnings
+from mutual.clusters.alarms import alarms
+from mutual.clusters.label_free import agreement, consistency, label_free, silhouette, variance
 from mutual.clusters.pseudo_labels import singletons
 
 CPU = torch.device("cpu")
@@ -108,16 +109,16 @@ def test_clusters_that_ignore_cameras_have_little_in_common_with_them() -> None:
 def test_what_goes_wrong_is_said_and_what_is_well_is_not() -> None:
     well = {"variance": 0.6, "stability": 0.7, "camera_nmi": 0.1, "consistency": 0.6}
     labels = np.arange(100) % 10
-    assert not list(warnings(labels, well))
+    assert not list(alarms(labels, well))
     for key, value, words in (
         ("variance", 0.001, "about to collapse"),
         ("stability", 1.0, "those of the round before"),
         ("camera_nmi", 0.6, "follow the cameras"),
         ("consistency", 0.1, "clustered again"),
     ):
-        (line,) = warnings(labels, well | {key: value})
+        (line,) = alarms(labels, well | {key: value})
         assert words in line
-    (line,) = warnings(np.where(labels < 6, 0, labels), well)
+    (line,) = alarms(np.where(labels < 6, 0, labels), well)
     assert line.startswith("one cluster holds 60% of the images")
-    (line,) = warnings(np.where(labels < 6, -1, labels), well)
+    (line,) = alarms(np.where(labels < 6, -1, labels), well)
     assert line.startswith("60% of the images are outliers")

@@ -69,7 +69,7 @@ def test_the_page_step_by_step(
     assert out.startswith(f"{project}/herd: layout folders (a guess")
     assert "train: 2 of 26 images have no pid" in out
 
-    (text,) = blocks("yaml")
+    text, without_source = blocks("yaml")
     yaml = YAML()
     params = yaml.load(project / "params.yaml")
     changes = YAML(typ="safe").load(text.replace("/data/herd", str(project / "herd")))
@@ -85,6 +85,12 @@ def test_the_page_step_by_step(
     assert np.load(project / "data/packed/target/train.npy", mmap_mode="r").shape == (26, 64, 64, 3)
     assert np.unique(index.pid).tolist() == [UNKNOWN, 1, 2, 3, 4]
     assert len(read_index(project / "data/packed/target/query.csv")) == 0
+
+    params.update(YAML(typ="safe").load(without_source))
+    yaml.dump(params, project / "params.yaml")
+    assert dvc(["repro", "prepare@source"]) == 0
+    assert "source: none: the networks start from weights, or are given" in capfd.readouterr().out
+    assert np.load(project / "data/packed/source/train.npy", mmap_mode="r").shape == (0, 64, 64, 3)
 
 
 def test_the_list_of_the_page(tmp_path: Path) -> None:

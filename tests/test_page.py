@@ -153,6 +153,14 @@ def test_protocols_stand_apart_and_only_where_there_are_figures() -> None:
     assert headline.protocols(results(labelled=False), label_free) == []
 
 
+def test_what_needs_no_label_is_a_curve_each() -> None:
+    rows = charts.label_free_rows({"r00": {"silhouette": 0.12345, "variance": 0.5}, "r01": {"camera_nmi": 0.3}})
+    assert rows == [
+        {"round": 0, "figure": "silhouette", "value": 0.1235},
+        {"round": 1, "figure": "camera NMI", "value": 0.3},
+    ]
+
+
 def test_curves_have_every_peer_and_the_mean() -> None:
     rows = charts.accuracy_rows(results(labelled=True), "mAP")
     assert [(row["round"], row["peer"]) for row in rows] == [
@@ -323,6 +331,20 @@ def test_the_page_of_a_target_that_nobody_labelled(project: Path) -> None:
         assert [rows[each] for each in run["found"][0][0][place]] == nearest
         same = [classes[row] == classes[rows[image]] for row in nearest]
         assert run["right"][0][0][place] == "".join("1" if each else "0" for each in same)
+
+
+def test_what_goes_wrong_is_told_with_its_round(project: Path) -> None:
+    draw(project, outliers=True)
+    assert 'id="alarms"' not in written()
+    path = Path("metrics/rounds/r02.json")
+    figures = json.loads(path.read_text())
+    figures["label_free"] |= {"camera_nmi": 0.75}
+    write_json(path, figures)
+    text = written()
+    check(text)
+    (section,) = re.findall(r'(?s)<section id="alarms".*?</section>', text)
+    (line,) = re.findall(r"<li>(.*?)</li>", section)
+    assert line.startswith("<b>after round 1</b>: clusters follow the cameras more than what is on the images")
 
 
 def test_images_that_were_labelled_later_are_found_where_they_lie(project: Path) -> None:

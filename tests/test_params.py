@@ -202,6 +202,22 @@ def test_eps_as_it_may_be_written(tmp_path: Path, rounds_file: Path, text: str, 
             {"demo_test_pids": "10000", "demo_images_per_test_pid": "201"},
             "demo_test_pids: expected at most 2000000 images in all, got 10000 x 201",
         ),
+        (
+            {"source_root": "none", "source_name": "none"},
+            "weights: expected imagenet or a file where source_root and pretrained are none, got none",
+        ),
+        (
+            {"source_root": "none", "weights": "imagenet"},
+            "source_name: expected none, as source_root is, got 'demo-summer'",
+        ),
+        (
+            {"source_root": "none", "pretrained": "theirs", "source_weight": "0.5"},
+            "source_weight: expected 0 where source_root is none, got 0.5",
+        ),
+        (
+            {"source_root": "none", "pretrained": "theirs", "source_distance_weight": "0.1"},
+            "source_distance_weight: expected 0 where source_root is none, got 0.1",
+        ),
         ({"bn_groups": "3"}, "bn_groups: expected equal groups of two images or more in a batch of 64, got 3"),
         ({"bn_groups": "64"}, "bn_groups: expected equal groups of two images or more in a batch of 64, got 64"),
     ],

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from mutual.base.errors import InputError
 from mutual.base.store import write_array
-from mutual.images.index import Index, write_index
 from mutual.learning import pretraining
 from mutual.learning.batches import Batch
 from mutual.learning.pretraining import Epoch, Plan, pretrain, train_step, write_curve
@@ -259,8 +258,7 @@ def test_a_given_network_is_taken_as_student_and_teacher(tmp_path: Path, monkeyp
     assert "\npretrained: none" in text
     Path("params.yaml").write_text(text.replace("\npretrained: none", "\npretrained: theirs"))
     Path("rounds.yaml").write_bytes((TOP / "rounds.yaml").read_bytes())
-    write_array(Path("data/packed/source/train.npy"), np.zeros((1, 64, 32, 3), np.uint8))
-    write_index(Path("data/packed/source/train.csv"), Index(["a.jpg"], np.array([1]), np.array([1])))
+    write_array(Path("data/packed/target/train.npy"), np.zeros((1, 64, 32, 3), np.uint8))
     torch.manual_seed(0)
     student, teacher = ReidNetwork("resnet18", 3), ReidNetwork("resnet18", 3)
     said = Peer(teacher.form, 3, height=32, width=16, iterations=800, params={"adaptation": {"lr": 1e-3}})

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
-from tqdm import tqdm
 
 from mutual.base.errors import InputError, one_line
 from mutual.base.params import FIRST_ROUND, PARAMS_FILE, ROUNDS_FILE, read_rounds
+from mutual.base.progress import Progress
 from mutual.page.run import SPLITS
 from stages import PACKED, RESULTS, RETRIEVAL
 
@@ -33,7 +33,7 @@ def fetched(rev: str, folder: Path) -> Path:
 
 def bring(files: DVCFileSystem, rev: str, paths: list[Path], folder: Path) -> None:
     """Copy files and folders of a commit to the same places below a folder."""
-    for path in tqdm(paths, desc=f"from {rev}", unit="artefact", leave=False, disable=None):
+    for path in Progress(paths, desc=f"from {rev}", unit="artefact"):
         (folder / path.parent).mkdir(parents=True, exist_ok=True)
         try:
             files.get(path.as_posix(), str(folder / path), recursive=files.isdir(path.as_posix()))

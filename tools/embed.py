@@ -21,7 +21,7 @@ from stages.door import arguments
 from tools.chosen import add_peers, peers
 
 
-def main() -> None:
+def main() -> str:
     """The folder that the command line names."""
     parser = arguments(__doc__, "tools.embed")
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="its pictures are looked at")
@@ -42,6 +42,7 @@ def main() -> None:
     for line in embedded.remarks(args.out):
         print(line, file=sys.stderr)
     print(f"{len(embedded.files):,} images of {shown(args.folder)} -> {shown(args.out)}: {embedded.features.shape}")
+    return shown(args.out)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from stages import MODELS, PACKED
 from stages.door import arguments
 
 
-def main() -> None:
+def main() -> str:
     """One file, written whole or not at all."""
     parser = arguments(__doc__, "tools.export")
     parser.add_argument("made", type=Path, metavar="OUT", help="the file to write: .onnx or .pt2")
@@ -40,7 +40,7 @@ def main() -> None:
             images, seed = read_images(PACKED / "target/train.npy"), read_params().peers.seed
         stream = numpy_stream(seed, "calibration")
         temporary.write_bytes(exported(peers, args.made.suffix, args.precision, version(), images, stream))
-    print(f"{args.made}: {args.made.stat().st_size / 1e6:.1f} MB")
+    return f"{args.made}, {args.made.stat().st_size / 1e6:.1f} MB,"
 
 
 def last_peers() -> list[Path]:

@@ -25,7 +25,7 @@ from tools.elsewhere import fetched
 COMPARED = PAGE.with_name("compare.html")
 
 
-def main() -> None:
+def main() -> str:
     """One page."""
     parser = arguments(__doc__, "tools.page")
     parser.add_argument("--compare", metavar="REV", help="a commit, an experiment's name, or another project's folder")
@@ -46,7 +46,7 @@ def main() -> None:
         images = read_packed(shown) if params.page.page_pictures else None
         text = document(found, images, params.page.page_megabytes)
     write_text(out, text)
-    print(f"{out}: {len(text.encode()) / 1e6:.1f} MB, opens in a browser")
+    return f"{out}, {len(text.encode()) / 1e6:.1f} MB, which opens in a browser,"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from tools.chosen import add_peers, index_place, peers
 MOST = 1000  # images to a query: a page of these is large enough
 
 
-def main() -> None:
+def main() -> str:
     """The queries that the command line names, in the gallery that it names."""
     parser = arguments(__doc__, "tools.search")
     parser.add_argument("queries", nargs="+", type=Path, metavar="IMAGE", help="pictures of whom to look for")
@@ -57,6 +57,7 @@ def main() -> None:
     print(gallery.told)
     write_found(args.out, gallery.listing.folder, found, gallery.lines(files))
     print(f"queries: {len(found):,}, images: {len(gallery.embedded.files):,} -> {shown(args.out)}")
+    return shown(args.out)
 
 
 if __name__ == "__main__":

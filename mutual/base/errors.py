@@ -3,6 +3,7 @@
 import errno
 import reprlib
 import sys
+import time
 from collections.abc import Callable
 
 LINE = 200  # characters of the longest line that a user is given to read
@@ -14,10 +15,15 @@ class InputError(Exception):
     """Something the user gave is wrong. The message is one line naming the thing and what was expected."""
 
 
-def run(main: Callable[[], None]) -> None:
-    """Call a stage's ``main``; print an :class:`InputError`, a full disk and the like as one line and exit with 1."""
+def run(main: Callable[[], str | None]) -> None:
+    """Call a stage's or tool's ``main``; what it returns is what it made, and is printed with the time that it took.
+
+    An :class:`InputError`, a full disk and the like are printed as one line, and the exit code is 1.
+    """
+    started = time.monotonic()
     try:
-        main()
+        if made := main():
+            print(f"made {made} in {duration(time.monotonic() - started)}")
     except (InputError, OSError, RuntimeError, MemoryError) as error:
         text = _told(error)
         if text is None:
@@ -25,6 +31,16 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(one_line(f"error: {text}"))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def duration(seconds: float) -> str:
+    """0.8 s, 43 s, 12 min 5 s, 3 h 7 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, whole = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {whole} s" if minutes else f"{whole} s"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def one_line(text: str, most: int = LINE) -> str:

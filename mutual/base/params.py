@@ -15,6 +15,7 @@ from mutual.base.errors import InputError, shown
 PARAMS_FILE = Path("params.yaml")
 ROUNDS_FILE = Path("rounds.yaml")
 FIRST_ROUND = "r00"  # the pre-trained peers: what r01 starts from
+NONE = "none"  # in place of a name, a file or a folder: there is none
 
 # Upper bounds are far above what anyone has had a use for and below what would run for years, fill a disk or overflow:
 # the largest published re-ID set has 126,441 images of 4,101 people; the longest published training 120 epochs of 400
@@ -270,6 +271,8 @@ class Params(BaseModel):
         if "{seed}" in self.start.pretrained:  # DVC watches what is named here, and knows no patterns
             expected = "the folder that holds peer1.safetensors and the like, as models/r00 does"
             raise ValueError(f"pretrained: expected {expected}, got {shown(self.start.pretrained)}")
+        if self.source.root == NONE:
+            self._go_without_a_source()
         height, width = self.size.image_height, self.size.image_width
         if self.batches.padding >= min(height, width):  # a view could be all black
             expected = f"less than the images' height and width ({min(height, width)})"
@@ -278,6 +281,20 @@ class Params(BaseModel):
             got = f"{self.batches.batch_size} x {height} x {width}"
             raise ValueError(f"batch_size: expected at most {PIXELS} pixels in a batch, got {got}")
         return self
+
+    def _go_without_a_source(self) -> None:
+        given = self.start.pretrained != NONE
+        if not given and self.start.weights == NONE:
+            raise ValueError("weights: expected imagenet or a file where source_root and pretrained are none, got none")
+        if not given and self.source.name != NONE:  # tables would name a source that nothing was learned from
+            raise ValueError(f"source_name: expected none, as source_root is, got {shown(self.source.name)}")
+        shares = {
+            "source_weight": self.adaptation.source_weight,
+            "source_distance_weight": self.clustering.source_distance_weight,
+        }
+        for key, share in shares.items():
+            if share > 0:
+                raise ValueError(f"{key}: expected 0 where source_root is none, got {share}")
 
     def values(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of these keys of params.yaml."""

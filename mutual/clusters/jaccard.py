@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numba import njit, prange
 from scipy import sparse
-from tqdm import tqdm
+
+from mutual.base.progress import Progress
 
 BLOCK_VALUES = 1 << 24  # of a block of rows: 64 MB of float32
 ROUNDING = np.float32(1e-6)  # distances below it are those of equal encodings
@@ -53,7 +54,7 @@ def jaccard_rows(encoded: sparse.csr_array, rows: int) -> Iterator[tuple[int, np
     count = encoded.shape[0]
     by_column = encoded.tocsc()
     step = max(1, BLOCK_VALUES // count)
-    with tqdm(total=rows, desc="Jaccard distances", unit="img", leave=False, disable=None) as bar:
+    with Progress(total=rows, desc="Jaccard distances", unit="img") as bar:
         for start in range(0, rows, step):
             stop = min(start + step, rows)
             starts = encoded.indptr[start : stop + 1]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
+
+from mutual.base.progress import Progress
 
 SETTLING = 3  # Lloyd's iterations between two exchanges
 # an exchange is tried when it saves this share of its cost: settling saves more; if that fails, only what saves all
@@ -112,7 +113,7 @@ def kmeans(
     points = torch.from_numpy(np.ascontiguousarray(features, np.float32).copy()).to(device)
     start = stream.choice(len(features), clusters, replace=False)
     halves: dict[int, Halves | None] = {}
-    with tqdm(desc="k-means", unit="it", leave=False, disable=None) as bar:
+    with Progress(desc="k-means", unit="it") as bar:
         best = Clusters.around(points, points[torch.from_numpy(start).to(device)])
         _lloyd(best, min(SETTLING, iterations), bar)
         falling = clusters > 1
@@ -135,7 +136,7 @@ def kmeans(
     return assigned.astype(np.int64), best.centroids.cpu().numpy()[occupied], best.inertia
 
 
-def _lloyd(clusters: Clusters, iterations: int, bar: tqdm) -> None:
+def _lloyd(clusters: Clusters, iterations: int, bar: Progress) -> None:
     """Move the centroids to the means at most ``iterations`` times, fewer once no image changes its cluster."""
     for _ in range(iterations):
         bar.update()

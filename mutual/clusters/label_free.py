@@ -1,10 +1,10 @@
 """What can be said of a network and of its pseudo labels where no label of the target is known.
 
 Each figure is one of a network's features and of the clusters made of them. None is used in training: they choose among
-rounds, and warn.
+rounds, and warn (alarms.py).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
@@ -99,22 +99,3 @@ def _nearest_others(features: np.ndarray, count: int, device: torch.device) -> n
     itself = index == np.arange(len(index))[:, None]
     itself[~itself.any(1), -1] = True
     return index[~itself].reshape(len(index), count)
-
-
-def warnings(labels: np.ndarray, figures: Mapping[str, float]) -> Iterator[str]:
-    """Yield a line for each thing that goes wrong unseen in (N,) labels and their label-free figures."""
-    largest = np.bincount(labels[labels >= 0]).max() / len(labels)
-    if largest > 0.5:
-        yield f"one cluster holds {largest:.0%} of the images: few clusters, or a network that tells little apart"
-    if (labels < 0).mean() > 0.5:
-        yield f"{(labels < 0).mean():.0%} of the images are outliers, which are not trained on"
-    if figures["variance"] < 0.01:
-        yield f"the features vary by {figures['variance']:.2%} of their length: the network is about to collapse"
-    if figures.get("stability") == 1:
-        yield "the pseudo labels are those of the round before: it has learned nothing, or all there is"
-    if figures.get("camera_nmi", 0) > 0.5:
-        told = f"adjusted mutual information {figures['camera_nmi']:.2f}"
-        yield f"clusters follow the cameras more than what is on the images ({told}): adaptation may hurt"
-    if figures["consistency"] < 0.2:
-        told = f"{figures['consistency']:.0%} of an image's cluster stay together"
-        yield f"clustered again, {told}: the start is too weak for these pseudo labels, adaptation may hurt"

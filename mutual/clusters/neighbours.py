@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
+
+from mutual.base.progress import Progress
 
 TILE = (2048, 4096)  # of the distances, 32 MB: whose transpose is cheap, and whose neighbours are found in caches
 
@@ -32,7 +33,7 @@ def nearest(features: np.ndarray, k: int, device: torch.device) -> Neighbours:
     farthest = torch.zeros(count, device=device)
     high, wide = TILE
     tiles = [(top, left) for top in range(0, count, high) for left in range(top, count, wide)]
-    for top, left in tqdm(tiles, desc="neighbours", unit="tile", leave=False, disable=None):
+    for top, left in Progress(tiles, desc="neighbours", unit="tile"):
         rows, across = slice(top, min(top + high, count)), slice(left, min(left + wide, count))
         squared = (norms[rows, None] + norms[across]).addmm_(columns[rows], columns[across].T, alpha=-2).clamp_(min=0)
         if left == top:

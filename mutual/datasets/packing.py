@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
-from tqdm import tqdm
 
 from mutual.base.errors import InputError
+from mutual.base.progress import Progress
 from mutual.base.store import written_beside
 from mutual.datasets.depth import check_colours, is_deep, resized_to_8_bits
 from mutual.datasets.folders import formats, shown
@@ -30,7 +30,7 @@ def pack(root: Path, files: Sequence[str], path: Path, height: int, width: int, 
     Raises :class:`InputError` for the first image in order that cannot be read; ``path`` is then left as it was.
     """
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), height, width, 3)}
-    with written_beside(path) as temporary, tqdm(total=len(files), desc=label, unit="img", disable=None) as bar:
+    with written_beside(path) as temporary, Progress(total=len(files), desc=label, unit="img") as bar:
         with open(temporary, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             first_row = file.tell()

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mutual.base.errors import InputError
+from mutual.base.progress import Progress
 from mutual.datasets.copies import PAIRS, blocks, near_copies, same_bytes
 from mutual.datasets.folders import shown
 from mutual.datasets.looks import Look, looks
@@ -44,13 +44,13 @@ def looked_at(root: Path, splits: Mapping[str, Index], workers: int) -> Pictures
     """Open every picture once, then compare all of them; shows how far it is."""
     files = [file for index in splits.values() for file in index.file]
     found: list[Look | InputError] = []
-    with tqdm(total=len(files), desc="looking at the pictures", unit="img", disable=None) as bar:
+    with Progress(total=len(files), desc="looking at the pictures", unit="img") as bar:
         for chunk in looks(root, files, workers):
             found += chunk
             bar.update(len(chunk))
     read = [(file, look) for file, look in zip(files, found, strict=True) if isinstance(look, Look)]
     seen = [look for _, look in read]
-    pairs = list(tqdm(near_copies(seen), desc="comparing them", total=blocks(seen), unit="block", disable=None))
+    pairs = list(Progress(near_copies(seen), desc="comparing them", total=blocks(seen), unit="block"))
     near = np.concatenate([np.zeros((0, 2), np.int64), *pairs])
     faults = [fault for fault in found if isinstance(fault, InputError)]
     return Pictures([file for file, _ in read], seen, faults, near, len(pairs) == blocks(seen))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mutual.base.errors import InputError
-from mutual.base.params import Backbone
+from mutual.base.params import NONE, Backbone
 from mutual.elsewhere.foreign import read_tensors
 from mutual.elsewhere.inside import Inside, find, left_out, prefixes, taken_from
 from mutual.elsewhere.official import numbered
@@ -47,7 +47,7 @@ def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> 
     the names. Heads are not used; what is left out is printed. Raises :class:`InputError` for a file that is missing,
     damaged, or has other tensors than the backbone.
     """
-    if weights == "none":
+    if weights == NONE:
         return
     body = network.backbone.model if isinstance(network.backbone, TimmBackbone) else network.backbone
     state = _imagenet(network.backbone, backbone) if weights == "imagenet" else _file(Path(weights))

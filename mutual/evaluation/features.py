@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from mutual.base.errors import InputError
+from mutual.base.progress import Progress
 from mutual.images.views import normalise
 from mutual.machine.device import uploaded
 from mutual.networks.peers import check_size, peer_path, read_network
@@ -24,7 +24,7 @@ def extract(network: ReidNetwork, images: np.ndarray, device: torch.device, labe
     Raises :class:`InputError` where a feature is not finite, or 0 throughout.
     """
     features, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
-    for start in tqdm(range(0, len(images), size), desc=label, unit="batch", leave=False, disable=None):
+    for start in Progress(range(0, len(images), size), desc=label, unit="batch"):
         batch = normalise(uploaded(np.array(images[start : start + size]), device), network.normalisation)
         features[start : start + size] = network.embed(batch).cpu().numpy()
     if not np.isfinite(features).all():

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numba import njit, prange
-from tqdm import tqdm
+
+from mutual.base.progress import Progress
 
 QUERIES_AT_ONCE = 256
 
@@ -104,7 +105,7 @@ def _ranked(
 def euclidean(query: np.ndarray, gallery: np.ndarray, device: torch.device) -> Iterator[tuple[int, np.ndarray]]:
     """Blocks (first query, (b, G) float32) of squared distances of L2-normalised (Q, D) and (G, D) features."""
     columns = torch.from_numpy(gallery).to(device).T
-    for start in tqdm(range(0, len(query), QUERIES_AT_ONCE), desc="ranking", unit="block", leave=False, disable=None):
+    for start in Progress(range(0, len(query), QUERIES_AT_ONCE), desc="ranking", unit="block"):
         # of unit vectors: |q - g|^2 = 2 - 2 q.g, which ranks as the distance does
         block = torch.from_numpy(query[start : start + QUERIES_AT_ONCE]).to(device)
         yield start, (2 - 2 * (block @ columns)).cpu().numpy()

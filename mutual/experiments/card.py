@@ -14,10 +14,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from mutual.base.errors import InputError
-from mutual.base.params import FIRST_ROUND, round_number
+from mutual.base.params import FIRST_ROUND, NONE, round_number
 from mutual.base.store import existing
 from mutual.experiments.results import ACCURACY, Result
-from mutual.experiments.summary import mean_of_peers, percents
+from mutual.experiments.summary import mean_of_peers, percents, task_title
 from mutual.images.index import Index
 
 FRONT = """\
@@ -80,9 +80,9 @@ def read_network_facts(path: Path) -> Network:
 
 def model_card(facts: Facts) -> str:
     """Markdown, with the few keys in front that model hubs read."""
-    free = facts.drawn and set(facts.start.values()) == {"none"}
+    free = facts.drawn and set(facts.start.values()) == {NONE}
     parts = [
-        FRONT.format(licence="mit" if free else "other") + f"# {facts.source} to {facts.target}, adapted",
+        FRONT.format(licence="mit" if free else "other") + f"# {task_title(facts.source, facts.target)}, adapted",
         what_it_is(facts),
         "## Data\n\n" + table([["", "images", "identities", "cameras"], *data_rows(facts)]),
         "No label of the target was used in training.",
@@ -103,8 +103,9 @@ def what_it_is(facts: Facts) -> str:
     first, count = facts.networks[0], len(facts.networks)
     peer, network = first.peer, first.peer["network"]
     which = "One network" if count == 1 else f"{count} networks, each of use alone,"
+    came = "" if facts.source == NONE else f" from {facts.source}"
     return (
-        f"{which} for re-identification, adapted from {facts.source} to {facts.target} without labels by"
+        f"{which} for re-identification, adapted{came} to {facts.target} without labels by"
         f" `{peer['params']['adaptation']['refinery']}`: {network['backbone']} with `{network['pooling']}` pooling,"
         f" from images of {peer['height']} x {peer['width']} pixels (height x width) to L2-normalised features of"
         f" {first.features} numbers. Each file holds a student and its mean teacher; the figures are the teacher's."
@@ -112,15 +113,16 @@ def what_it_is(facts: Facts) -> str:
 
 
 def data_rows(facts: Facts) -> list[list[str]]:
-    """The source's training images, the target's, and the target's test: images, identities and cameras.
+    """The source's training images, if any, the target's, and the target's test: images, identities and cameras.
 
     Those of the target's training images may be known, but take no part.
     """
     source, train, query, gallery = (facts.indices[name] for name in ("source", "train", "query", "gallery"))
     of_target = np.concatenate([train.camid, query.camid, gallery.camid])
     shared = len(np.unique(of_target)) < len(of_target)  # where cameras are not known each image has its own
+    of_source = [f"{facts.source}, train", f"{len(source)}", people(source), cameras(source.camid, shared=True)]
     return [
-        [f"{facts.source}, train", f"{len(source)}", people(source), cameras(source.camid, shared=True)],
+        *([of_source] if len(source) else []),
         [f"{facts.target}, train", f"{len(train)}", "not used", cameras(train.camid, shared)],
         [
             f"{facts.target}, query and gallery",
@@ -173,8 +175,9 @@ def licence(facts: Facts, free: bool) -> str:
     """What holds for the weights; where data or weights of others went in, that they decide."""
     if free:
         return "MIT, as the project: they come from drawn pictures and random numbers alone."
-    given = [f"`{key}: {value}`" for key, value in facts.start.items() if value != "none"]
-    came = f"the pictures of {facts.source} and {facts.target}" + "".join(f", and from {each}" for each in given)
+    given = [f"`{key}: {value}`" for key, value in facts.start.items() if value != NONE]
+    named = [name for name in (facts.source, facts.target) if name != NONE]
+    came = f"the pictures of {' and '.join(named)}" + "".join(f", and from {each}" for each in given)
     return (
         f"Not settled by this project, whose code is MIT: the weights come from {came}. Their terms, such as research"
         " only, hold for what was learned from them, too: look at them before you hand the files on."

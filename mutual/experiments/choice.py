@@ -6,8 +6,10 @@ has them, or, of the last round, what is kept of that. Round 0, no adaptation, i
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
+from mutual.base.params import round_number
 from mutual.experiments.results import Result
 
 CHOSEN_BY = "silhouette"  # see docs/choice.md for what each figure would have chosen
@@ -41,6 +43,19 @@ def chosen(figures: LabelFree, key: str = CHOSEN_BY) -> str | None:
     """The round in which the figure is best, the earlier one of equals; None where none has one."""
     known, sign = [name for name in figures if key in figures[name]], -1 if key in LOWER else 1
     return max(known, key=lambda name: sign * figures[name][key], default=None)
+
+
+def alarms_over_rounds(figures: LabelFree) -> list[str]:
+    """A line where the stability fell three times in succession."""
+    known = [name for name in figures if "stability" in figures[name]]
+    for names in zip(known, known[1:], known[2:], known[3:], strict=False):
+        values = [figures[name]["stability"] for name in names]
+        if all(after < before for before, after in pairwise(values)):
+            course = ", ".join(f"{value:.2f}" for value in values)
+            rounds = f"rounds {round_number(names[0])} to {round_number(names[-1])}"
+            told = f"after {rounds} the pseudo labels agreed less and less with those before ({course})"
+            return [f"{told}: adaptation may be going too far"]
+    return []
 
 
 # --- what a choice costs ---------------------------------------------------------------------------------------------

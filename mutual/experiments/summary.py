@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mutual.base.params import FIRST_ROUND, round_number
+from mutual.base.params import FIRST_ROUND, NONE, round_number
 from mutual.experiments.choice import CHOSEN_BY, LABEL_FREE, LabelFree, chosen
 from mutual.experiments.results import ACCURACY, Result
 
@@ -21,6 +21,11 @@ QUALITY = {"nmi": "NMI", "ari": "ARI", "purity": "purity"}
 SINGLETONS = {"nmi_singletons": "NMI, outliers alone", "ari_singletons": "ARI, outliers alone"}
 
 DECIMALS = 6  # of a share in summary.json
+
+
+def task_title(source: str, target: str) -> str:
+    """What was adapted to what, by the names of the data sets."""
+    return f"{target} without a source" if source == NONE else f"{source} to {target}"
 
 
 def is_measured(results: Mapping[str, Result]) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from mutual.experiments.comparison import ACCURACY, FIGURES, PROTOCOLS, Row
+from mutual.experiments.summary import task_title
 
 
 def cells(row: Row, plus_minus: str) -> list[str]:
@@ -44,7 +45,7 @@ def as_markdown(rows: Sequence[Row], sources: Iterable[str]) -> str:
         of_task = [row for row in rows if (row["source"], row["target"]) == (source, target)]
         body = [[row["method"], str(row["n"]), *cells(row, "±")] for row in of_task]
         table = [header, ["---", *["---:"] * (len(header) - 1)], *body]
-        lines += [f"## {source} to {target}", "", *(f"| {' | '.join(line)} |" for line in table), ""]
+        lines += [f"## {task_title(source, target)}", "", *(f"| {' | '.join(line)} |" for line in table), ""]
     return "\n".join([*lines, caption(sources), ""])
 
 

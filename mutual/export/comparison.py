@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch.nn import functional as F
-from tqdm import tqdm
 
+from mutual.base.progress import Progress
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.export.extractor import Extractor
 from mutual.export.running import Features, agreement, all_features, images_per_second, of_module, opened
@@ -42,7 +42,7 @@ def measured(
     size = sum(tensor.nbytes for tensor in extractor.state_dict().values())
     rows = [Row("PyTorch", size, [0.0 for _ in threads])]
     rows += [Row(path.name, path.stat().st_size, [0.0 for _ in threads]) for path in files]
-    bar = tqdm(total=len(threads) * PASSES * len(rows), desc="measuring", unit="pass", leave=False, disable=None)
+    bar = Progress(total=len(threads) * PASSES * len(rows), desc="measuring", unit="pass")
     for place, count in enumerate(threads):
         runs = [of_module(extractor, count), *(opened(path, count)[0] for path in files)]
         for _ in range(PASSES):

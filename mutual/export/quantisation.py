@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
+from mutual.base.progress import Progress
 from mutual.export.extractor import INPUT
 from mutual.export.programs import labelled, need, quiet
 
@@ -30,7 +30,7 @@ class Batches:
 
     def __init__(self, images: np.ndarray) -> None:
         batches = [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
-        self.left = iter(tqdm(batches, desc="calibrating", unit="batch", leave=False, disable=None))
+        self.left = iter(Progress(batches, desc="calibrating", unit="batch"))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """What the graph takes; None at the end."""

@@ -1,5 +1,6 @@
 """The re-identification network: backbone, global pooling, batch-norm neck, bias-free classifier."""
 
+import warnings
 from itertools import pairwise
 from typing import Any
 
@@ -73,7 +74,9 @@ class ReidNetwork(nn.Module):
         self.neck = nn.BatchNorm1d(self.backbone.width)
         self.neck.bias.requires_grad_(False)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(self.backbone.width, classes, bias=False)
+        with warnings.catch_warnings():  # of no classes, before the first clusters: there is nothing to draw
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+            self.classifier = nn.Linear(self.backbone.width, classes, bias=False)
         nn.init.normal_(self.classifier.weight, std=0.001)
 
     def pool(self, images: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mutual.base.params import round_number
+from mutual.experiments.choice import LABEL_FREE, LabelFree
 from mutual.experiments.curves import ITERATION
 from mutual.experiments.summary import QUALITY, SINGLETONS, SIZES, mean_of_peers
 from mutual.page.headline import TITLES
@@ -48,6 +49,16 @@ def change_rows(
     ]
     outliers = [row for row in label_rows(results, ["outliers"]) if any_outliers(results)]
     return [*changed, *outliers]
+
+
+def label_free_rows(label_free: LabelFree) -> list[dict[str, Any]]:
+    """``round``, ``figure`` and ``value`` of what needs no label, where a round has it."""
+    return [
+        {"round": round_number(name), "figure": title, "value": round(figures[key], 4)}
+        for name, figures in label_free.items()
+        for key, title in LABEL_FREE.items()
+        if key in figures
+    ]
 
 
 def any_outliers(results: Mapping[str, Mapping[str, Any]]) -> bool:

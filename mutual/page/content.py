@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from mutual.base.progress import Progress
 from mutual.datasets.folders import shown
-from mutual.experiments.summary import label_figures
+from mutual.experiments.summary import label_figures, task_title
 from mutual.page import charts
 from mutual.page.cameras import confusion
 from mutual.page.galleries import galleries
@@ -100,7 +100,7 @@ def map_of(run: Run, album: Album, random: np.random.Generator, seed: int) -> di
         assert state is not None  # of these names
         features.append(np.array(state.features[rows]))
         labels.append(state.labels)
-    steps = tqdm(maps(features, seed), desc="maps", total=len(names), unit="map", leave=False, disable=None)
+    steps = Progress(maps(features, seed), desc="maps", total=len(names), unit="map")
     places = [place.ravel().tolist() for place in steps]
     stays = [each[rows].tolist() for each in lineages(labels)]
     states = [{"after": run.after.index(name), "places": place, "cluster": cluster}
@@ -155,6 +155,8 @@ def specs_of(runs: Sequence[Run], moved: Mapping[str, int | None]) -> dict[str, 
             found[name] = charts.lines(rows, "round", "figure", name, form, zero=False)
     if rows := charts.change_rows(figures, moved, len(runs[0].index["train"])):
         found["changes"] = charts.lines(rows, "round", "figure", "share of the images", ".0%")
+    if rows := charts.label_free_rows(runs[0].label_free):
+        found["label_free"] = charts.lines(rows, "round", "figure", "figure", ".2f")
     found["losses"] = charts.lines(charts.loss_rows(runs[0].losses()), "iteration", "term", "loss", ".3f")
     return found
 
@@ -162,16 +164,19 @@ def specs_of(runs: Sequence[Run], moved: Mapping[str, int | None]) -> dict[str, 
 def told_of(runs: Sequence[Run], lists: Sequence[Lists], moved: Mapping[str, int | None]) -> dict[str, Any]:
     """The page's tables and texts."""
     run = runs[0]
+    tasks = [(each.params["source_name"], each.params["target_name"]) for each in runs]
     keys = dict.fromkeys(key for each in runs for key in each.params)
     params = {key: [told(each.params.get(key, "")) for each in runs] for key in keys}
     return {
         "runs": [each.name for each in runs],
-        "tasks": [(each.params["source_name"], each.params["target_name"]) for each in runs],
+        "tasks": tasks,
+        "titles_of_tasks": [task_title(*task) for task in tasks],
         "protocols": [protocols(each.figures, each.label_free) for each in runs],
         "titles": TITLES,
         "figures": run.figures,
         "label_titles": label_figures(run.figures.values()),
         "moved": moved,
+        "alarms": run.alarms(),
         "counts": {split: len(index) for split, index in run.index.items()},
         "pids": pids_known(run.index["train"]),
         "cameras": cameras_known(run.index.values()),

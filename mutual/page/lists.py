@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from mutual.base.progress import Progress
 from mutual.page.pictures import Album
 from mutual.page.queries import Group, by_change, by_precision, nearest_rows
 from mutual.page.run import Run
@@ -62,7 +62,7 @@ def tested(run: Run, groups: Sequence[Group]) -> Lists:
     query, gallery = run.index["query"], run.index["gallery"]
     shape = len(run.after), len(run.peers), len(rows)
     found, precision = np.full((*shape, FIRST), -1), np.empty(shape)
-    for a, after in enumerate(tqdm(run.after, desc="ranked lists", unit="round", leave=False, disable=None)):
+    for a, after in enumerate(Progress(run.after, desc="ranked lists", unit="round")):
         for p, peer in enumerate(run.peers):
             of = run.found(after, peer)
             nearest = of.nearest[rows, :FIRST]
@@ -80,7 +80,7 @@ def among_training(run: Run, pids: np.ndarray | None, random: np.random.Generato
     """
     candidates = random.permutation(len(run.index["train"]))[:CANDIDATES]
     after, found, right = [], [], []
-    for name in tqdm(run.after, desc="nearest images", unit="round", leave=False, disable=None):
+    for name in Progress(run.after, desc="nearest images", unit="round"):
         state = run.state(name)
         if state is None:
             continue

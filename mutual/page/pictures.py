@@ -8,8 +8,8 @@ from itertools import islice
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
+from mutual.base.progress import Progress
 from mutual.base.threads import threads
 
 BATCH = 256  # pictures that wait at a time
@@ -50,7 +50,7 @@ class Album:
         ``images`` are the packed splits, (N, H, W, 3) uint8.
         """
         found: list[str] = []
-        places = tqdm(list(self.places), desc="pictures", unit="picture", leave=False, disable=None)
+        places = Progress(list(self.places), desc="pictures", unit="picture")
         with ThreadPoolExecutor(threads()) as pool:  # Pillow lets go of Python's lock while it encodes
             for batch in batched(places, BATCH):
                 wanted = [images[split][row] for split, row in batch]

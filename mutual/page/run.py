@@ -12,8 +12,9 @@ from typing_extensions import TypedDict  # pydantic wants this one below Python 
 from mutual.base.errors import InputError, shown
 from mutual.base.params import FIRST_ROUND
 from mutual.base.store import read_array, read_json
+from mutual.clusters.alarms import alarms
 from mutual.clusters.pseudo_labels import read_figures, read_pseudo_labels
-from mutual.experiments.choice import LabelFree, label_free
+from mutual.experiments.choice import LabelFree, alarms_over_rounds, label_free
 from mutual.experiments.curves import joined_losses
 from mutual.images.index import Index, read_index
 
@@ -124,6 +125,15 @@ class Run:
         ]
         labels = read_pseudo_labels(folder / "pseudo_labels.csv", files).classes
         return State(np.asarray(np.mean(of_peers, axis=0, dtype=np.float32)), labels)
+
+    def alarms(self) -> list[tuple[str, str]]:
+        """What goes wrong unseen: the state after which round, and a line; an empty name where it is of all rounds."""
+        judged, found = self.label_free, []
+        for after in self.after:
+            figures, state = judged.get(after), self.state(after)
+            if figures and state is not None:
+                found += [(after, line) for line in alarms(state.labels, figures)]
+        return [*found, *(("", line) for line in alarms_over_rounds(judged))]
 
     def losses(self) -> pd.DataFrame:
         """Every iteration of all rounds: ``iteration``, ``total`` and the refinery's terms."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from mutual.base.columns import integers, read_columns
 from mutual.base.errors import InputError, one_line
+from mutual.base.progress import Progress
 from mutual.base.store import ask_room, read_array, read_json, write_json, written_beside
 from mutual.datasets.folders import shown
 from mutual.machine.processes import in_order
@@ -62,7 +62,7 @@ def embed_folder(listing: Listing, out: Path, teachers: Teachers, workers: int, 
         print(f"{done:,} of {len(listing.files):,} images are done already", flush=True)
     workers = min(workers, PIECE * len(todo) // IMAGES_WORTH_A_PROCESS)
     decoded = in_order(Piece.decode, [jobs[n] for n in todo], workers, shown(listing.folder), workers + 2)
-    with tqdm(total=len(listing.files), initial=done, desc="embedding", unit="img", disable=None) as bar:
+    with Progress(total=len(listing.files), initial=done, desc="embedding", unit="img") as bar:
         for n, piece in zip(todo, decoded, strict=True):
             for fault in piece.faults if strict else []:
                 _refuse(jobs[n].folder / jobs[n].files[fault.place], fault.reason)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import faiss
 import numpy as np
-from tqdm import tqdm
 
 from mutual.base.errors import InputError
+from mutual.base.progress import Progress
 from mutual.base.store import existing, written_beside
 from mutual.machine.streams import numpy_stream
 
@@ -61,7 +61,7 @@ def coded(features: np.ndarray) -> faiss.Index:
     codes = min(CODES, features.shape[1] // 2)
     index = faiss.index_factory(features.shape[1], f"PCA{2 * codes},PQ{codes}x4fs")
     index.train(_drawn(features, TRAINED_ON, "codes"))
-    for start in tqdm(range(0, len(features), BLOCK), desc="index", unit="block", disable=None):
+    for start in Progress(range(0, len(features), BLOCK), desc="index", unit="block"):
         index.add(np.array(features[start : start + BLOCK]))
     return index
 

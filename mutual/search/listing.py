@@ -5,9 +5,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mutual.base.errors import InputError
+from mutual.base.progress import Progress
 from mutual.datasets.folders import content, sentences, shown
 
 INDEX_FOLDER = ".mutual-search"  # in a gallery: what a search keeps of it; hidden, so that it is no part of the images
@@ -41,7 +40,7 @@ def listed(folder: Path) -> Listing:
 
 def _fingerprint(folder: Path, files: list[str]) -> str:
     digest = hashlib.sha256()
-    for name in tqdm(files, desc="listing", unit="img", leave=False, disable=None):
+    for name in Progress(files, desc="listing", unit="img"):
         try:
             found = os.stat(folder / name)
             state = f"{found.st_size} {found.st_mtime_ns}"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from tqdm import tqdm
 
+from mutual.base.progress import Progress
 from mutual.datasets.folders import shown
 from mutual.search.pictures import thumbnail
 from mutual.search.results import NOTHING, Found
@@ -21,7 +21,7 @@ def page(title: str, lines: Sequence[str], gallery: Path, found: Sequence[Found]
     """HTML: a title, lines of what was searched how, and a section for each query."""
     loader = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=loader, autoescape=True, undefined=StrictUndefined).get_template("page.html")
-    bar = tqdm(found, desc="page", unit="query", leave=False, disable=None)
+    bar = Progress(found, desc="page", unit="query")
     return template.render(title=title, lines=lines, rows=[_row(gallery, one) for one in bar], nothing=NOTHING) + "\n"
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
-from tqdm import tqdm
 
+from mutual.base.progress import Progress
 from mutual.datasets.folders import shown
 from mutual.search.pictures import thumbnail
 from mutual.search.results import NOTHING, Found
@@ -27,7 +27,7 @@ def contact_sheet(title: str, gallery: Path, found: Sequence[Found]) -> Image.Im
     sheet = Image.new("RGB", (width, MARGIN + HEAD + step * len(found) + MARGIN // 2), (255, 255, 255))
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN), _fitting(draw, title, width - 2 * MARGIN, 18), fill=INK, font=_font(18))
-    for row, one in enumerate(tqdm(found, desc="sheet", unit="query", leave=False, disable=None)):
+    for row, one in enumerate(Progress(found, desc="sheet", unit="query")):
         _row(sheet, draw, MARGIN + HEAD + row * step, gallery, one)
     return sheet
 
