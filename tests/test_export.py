@@ -286,7 +286,7 @@ EXAMPLES = [
 
 
 def test_there_is_an_example() -> None:
-    assert "export.md" in [page for page, _ in EXAMPLES]
+    assert "README.md" in [page for page, _ in EXAMPLES]
 
 
 @pytest.mark.parametrize(("page", "example"), EXAMPLES, ids=[page for page, _ in EXAMPLES])

@@ -82,6 +82,7 @@ def lines(rows: Sequence[Mapping[str, Any]], x: str, colour: str, title: str, fo
     runs = "run" in rows[0]
     told = {"field": "value", "format": form.replace(".0%", ".1%"), "title": title}
     whole = {"tickMinStep": 1, "format": "d"}
+    legend = {"title": None, "columns": 3}  # more in a row would end outside
     encoding: dict[str, Any] = {
         "x": {
             "field": x,
@@ -90,8 +91,8 @@ def lines(rows: Sequence[Mapping[str, Any]], x: str, colour: str, title: str, fo
             "scale": {"zero": False, "nice": False},
         },
         "y": {"field": "value", "type": "quantitative", "axis": {"title": title, "format": form}, "scale": y},
-        "color": {"field": colour, "type": "nominal", "sort": None, "legend": {"title": None, "symbolType": "stroke"}},
-        "strokeDash": {"field": "run" if runs else colour, "type": "nominal", "sort": None, "legend": {"title": None}},
+        "color": {"field": colour, "type": "nominal", "sort": None, "legend": legend | {"symbolType": "stroke"}},
+        "strokeDash": {"field": "run" if runs else colour, "type": "nominal", "sort": None, "legend": legend},
         "tooltip": [*({"field": name} for name in (x, colour, *["run"] * runs)), told],
     }
     few = len({row[x] for row in rows}) <= 60

@@ -42,6 +42,7 @@ function roving(box) {
 // --- the large one ---------------------------------------------------------------------------------------------------
 
 const detail = byId("detail");
+let shownOf = null;
 
 function showDetail(button) {
   const image = Number(button.dataset.image);
@@ -50,6 +51,7 @@ function showDetail(button) {
     ...[from && make("img", { src: from, alt: "" }), make("p", {}, button.getAttribute("aria-label")), make("p", { class: "soft" }, data.images.file[image])].filter(Boolean),
   );
   detail.hidden = false;
+  shownOf = button;
   const at = button.getBoundingClientRect();
   const { width, height } = detail.getBoundingClientRect();
   const left = Math.min(Math.max(8, at.left + at.width / 2 - width / 2), innerWidth - width - 8);
@@ -62,11 +64,14 @@ const hideDetail = () => {
 };
 const shotOf = (event) => (event.target instanceof Element ? event.target.closest("button.shot") : null);
 
-document.addEventListener("mouseover", (event) => (shotOf(event) ? showDetail(shotOf(event)) : hideDetail()));
+// where focus is what shows it, the page may scroll there, and move beneath a mouse that rests
+const byFocus = () => !detail.hidden && shownOf === document.activeElement;
+
+document.addEventListener("mouseover", (event) => (shotOf(event) ? showDetail(shotOf(event)) : byFocus() || hideDetail()));
 document.addEventListener("focusin", (event) => (shotOf(event) ? showDetail(shotOf(event)) : hideDetail()));
 document.addEventListener("focusout", hideDetail);
 document.addEventListener("keydown", (event) => event.key === "Escape" && hideDetail());
-addEventListener("scroll", hideDetail, { passive: true });
+addEventListener("scroll", () => (byFocus() ? showDetail(shownOf) : hideDetail()), { passive: true });
 
 // --- galleries of clusters -------------------------------------------------------------------------------------------
 
