@@ -474,7 +474,9 @@ def test_cameras_are_read_without_looking_at_the_pids(tmp_path: Path) -> None:
         ("", "empty, expected the header file,pid,camid"),
         ("file,cluster\na.jpg,1\n", "line 1: expected file,pid,camid"),
         ("file,pid,camid\na.jpg,1\n", "line 2: expected file,pid,camid"),
-        ("file,pid,camid\na.jpg,one,1\n", "pid of row 1: expected whole numbers, found 'one'"),
+        ("file,pid,camid\na.jpg,one,1\n", "pid of row 1: expected whole numbers from -1, found 'one'"),
+        ("file,pid,camid\na.jpg,-2,1\n", "pid of row 1: expected whole numbers from -1, found '-2'"),
+        ("file,pid,camid\na.jpg,1,-1\n", "camid of row 1: expected whole numbers from 0, found '-1'"),
     ],
 )
 def test_an_index_that_is_something_else(tmp_path: Path, text: str, fault: str) -> None:

@@ -51,7 +51,7 @@ def read_index(path: Path) -> Index:
     """The index beside a packed array. Raises :class:`InputError` when it is missing or something else."""
     file, pid, camid = read_columns(path, COLUMNS, longer=True)
     pids = [text or str(UNKNOWN) for text in pid]
-    return Index(file, integers(path, "pid", pids), integers(path, "camid", camid))
+    return Index(file, integers(path, "pid", pids, least=UNKNOWN), integers(path, "camid", camid, least=0))
 
 
 def read_further(path: Path) -> dict[str, list[str]]:
@@ -66,7 +66,7 @@ def read_further(path: Path) -> dict[str, list[str]]:
 def read_cameras(path: Path) -> tuple[list[str], np.ndarray]:
     """File names and camids (N,) int64 of an index, without the pids: all that adaptation may know of the target."""
     file, camid = read_columns(path, COLUMNS, ["file", "camid"], longer=True)
-    return file, integers(path, "camid", camid)
+    return file, integers(path, "camid", camid, least=0)
 
 
 def read_images(path: Path, count: int | None = None, *, may_be_empty: bool = False) -> np.ndarray:
