@@ -52,8 +52,8 @@ def main() -> str:
         for seed, features in of_teachers(MODELS / name, params.peers.seeds, images, device):
             ranking, nearest = rank_blocks(euclidean(features["query"], features["gallery"], device), *ids, KEPT)
             peers[str(seed)] = figures = accuracy(ranking)
-            told = "mAP {mAP:.1%}, rank-1 {rank1:.1%}".format_map(figures) if figures else "no labelled test images"
-            print(f"{name}: peer {seed}: {told}")
+            if figures:
+                print("{name}: peer {seed}: mAP {mAP:.1%}, rank-1 {rank1:.1%}".format(name=name, seed=seed, **figures))
             write_ranking(kept, seed, ranking, nearest)
             if params.evaluation.keep_features == "all":
                 write_features(kept, seed, features)
@@ -62,6 +62,8 @@ def main() -> str:
 
                 again, _ = rank_blocks(reranked(features["query"], features["gallery"], device), *ids)
                 peers[str(seed)] |= {"rerank_mAP": again.mean_average_precision, "rerank_rank1": again.rank(1)}
+        if not any(peers.values()):
+            print(f"{name}: no labelled test images")
         result: dict[str, Any] = {"peers": peers, "pseudo_labels": {}}
         if name != FIRST_ROUND:
             train = read_index(target / "train.csv")

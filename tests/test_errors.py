@@ -1,12 +1,18 @@
 """How a stage ends when something is wrong."""
 
 import errno
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
 from mutual.base.errors import InputError, one_line, run, shown
+
+ROOT = Path(__file__).parents[1]
 
 
 def raising(error: BaseException) -> None:
@@ -123,3 +129,11 @@ def test_success_does_not_exit() -> None:
     done = []
     run(lambda: done.append(1))
     assert done == [1]
+
+
+def test_a_reader_that_has_read_enough_ends_it_without_a_word() -> None:
+    code = "from mutual.base.errors import run\nrun(lambda: [print(i) for i in range(100_000)] and None)"
+    line = f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} | head -2"
+    done = subprocess.run(line, shell=True, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "0\n1\n"
+    assert done.stderr == ""

@@ -40,6 +40,14 @@ def test_without_a_terminal_a_line_comes_every_half_minute(capsys: pytest.Captur
     assert all(re.fullmatch(r"training: \d+ of 200 it, .+ left, loss=1\.234", line) for line in lines)
 
 
+def test_every_line_has_the_count_of_its_moment(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+    """A step that is longer than half a minute, or than those before, is a line by itself, and none comes twice."""
+    for _ in Progress(range(8), desc="epochs", unit="epoch"):
+        clock.now += 16.0
+    lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == [f"epochs: {n} of 8 epoch" for n in (2, 4, 6, 8)]
+
+
 def test_what_is_over_sooner_leaves_no_line(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
     with Progress(total=10, desc="packing", unit="img") as bar:
         for _ in range(10):

@@ -1,6 +1,7 @@
 """A user's mistake ends a stage with one line on stderr and exit code 1, never with a traceback."""
 
 import errno
+import os
 import reprlib
 import sys
 import time
@@ -24,6 +25,10 @@ def run(main: Callable[[], str | None]) -> None:
     try:
         if made := main():
             print(f"made {made} in {duration(time.monotonic() - started)}")
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read, as `head` does, has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except (InputError, OSError, RuntimeError, MemoryError) as error:
         text = _told(error)
         if text is None:

@@ -29,6 +29,8 @@ class Progress(tqdm):
             form = ENDLESS if total is None else LINE
             # to a file of its own: what tqdm clears when it closes is no line
             keys |= {"file": io.StringIO(), "bar_format": form}
+            # every step is counted: tqdm's monitor would print a line between two with the count of the one before
+            keys["miniters"] = 1
             keys |= dict.fromkeys(("delay", "mininterval", "maxinterval"), EVERY)
         super().__init__(iterable, **keys)
 

@@ -40,7 +40,7 @@ def advice(train: Index, widths: np.ndarray, heights: np.ndarray) -> list[str]:
     preset, method = (KMEANS, "k-means") if by_number else (DBSCAN, "DBSCAN, as the number of identities is not known")
     lines = [
         f"image_height: {height}, image_width: {width}: the longer side {LONG}, or {SHORT} where half of the pictures"
-        " have less, the other by their median shape; on a CPU a half or a quarter of both",
+        f" have less than {SHORT}, the other by their median shape; on a CPU a half or a quarter of both",
         f"clusters: {clusters}: {stands_on}; or clustering: dbscan, which needs no number",
         f"preset {preset} on a GPU: {method}; preset {CPU} on a CPU, up to {DEMO:,} images",
     ]
