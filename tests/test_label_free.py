@@ -122,3 +122,8 @@ def test_what_goes_wrong_is_said_and_what_is_well_is_not() -> None:
     assert line.startswith("one cluster holds 60% of the images")
     (line,) = alarms(np.where(labels < 6, -1, labels), well)
     assert line.startswith("60% of the images are outliers")
+
+
+def test_labels_that_are_all_outliers_are_told_as_that() -> None:
+    (line,) = alarms(np.full(5, -1), {})
+    assert line.startswith("100% of the images are outliers")

@@ -31,7 +31,7 @@ class Progress(tqdm):
             keys |= {"file": io.StringIO(), "bar_format": form}
             # every step is counted: tqdm's monitor would print a line between two with the count of the one before
             keys["miniters"] = 1
-            keys |= dict.fromkeys(("delay", "mininterval", "maxinterval"), EVERY)
+            keys |= dict.fromkeys(("delay", "mininterval"), EVERY)
         super().__init__(iterable, **keys)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> bool:  # type: ignore[override]

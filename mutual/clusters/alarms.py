@@ -13,7 +13,7 @@ def alarms(labels: np.ndarray, figures: Mapping[str, float]) -> Iterator[str]:
 
     See :func:`mutual.clusters.label_free.label_free`; of figures that are not known nothing is said.
     """
-    largest = np.bincount(labels[labels >= 0]).max() / len(labels)
+    largest = np.bincount(labels[labels >= 0], minlength=1).max() / len(labels)
     if largest > 0.5:
         yield f"one cluster holds {largest:.0%} of the images: few clusters, or a network that tells little apart"
     if (labels < 0).mean() > 0.5:
