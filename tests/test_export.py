@@ -324,6 +324,7 @@ def test_the_example_computes_the_features_of_the_project(
         (["out.pt2", "--precision", "int8"], r"out\.pt2: int8: expected a name that ends in \.onnx"),
         (["params.yaml/out.onnx"], r"params\.yaml: expected a folder, found a file"),
         (["out.onnx", "--peers", "nobody"], "nobody: not found"),
+        (["data/demo/DukeMTMC-reID/out.onnx"], r"^OUT: data/demo/DukeMTMC-reID/out\.onnx: belongs to source_root,"),
         (["out.onnx", "--peers", "params.yaml"], r"params\.yaml: expected a whole safetensors file"),
         (
             ["out.onnx", "--peers", "models/r05/peer1.safetensors", "large"],

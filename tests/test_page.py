@@ -467,6 +467,15 @@ def test_the_map_after_a_round_is_what_the_next_learned_from(project: Path) -> N
 # --- another run beside it -------------------------------------------------------------------------------------------
 
 
+def test_a_page_among_the_pictures_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(project)
+    out = "data/demo/Market-1501-v15.09.15/report.html"
+    monkeypatch.setattr("sys.argv", ["page", "--out", out])
+    with pytest.raises(InputError, match=rf"^--out: {re.escape(out)}: belongs to target_root, where DVC [^\n]*$"):
+        tool.main()
+    assert not Path(out).parent.exists()
+
+
 def test_another_run_stands_beside_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(project)
     other = project / "other"

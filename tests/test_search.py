@@ -353,26 +353,101 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert not (folder / INDEX_FOLDER).exists()  # the queries are looked at first
 
 
-def test_an_index_in_a_set_that_dvc_watches_outside_the_project_is_refused(
-    folder: Path, tmp_path: Path, call: partial, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = tmp_path / "project"
-    project.mkdir()
+@pytest.fixture
+def project(folder: Path, tmp_path: Path, call: partial, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of its own, whose target is the gallery."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    shutil.copy(ROOT / "rounds.yaml", "rounds.yaml")
+    set_target(folder)
+    return tmp_path / "project"
+
+
+def set_target(root: Path) -> None:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (project / "params.yaml").write_text(re.sub(r"(?m)^target_root: .*", f"target_root: {tmp_path}", text))
-    shutil.copy(ROOT / "rounds.yaml", project)
-    monkeypatch.chdir(project)
-    arguments = ["--gallery", folder, folder / "0.png", "--peers", "p"]
-    assert "crops: belongs to target_root, where DVC" in refusal(lambda: call("tools.search", *arguments))
-    assert not (folder / INDEX_FOLDER).exists()
-    call("tools.search", *arguments, "--index", "kept")
-    assert Path("kept/features.npy").exists()
-    assert not (folder / INDEX_FOLDER).exists()
-    # inside the project .dvcignore says that it is no data
-    assert INDEX_FOLDER in (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
-    shutil.copytree(folder, project / "mine")
-    call("tools.search", "--gallery", "mine", "mine/0.png", "--peers", "p")
-    assert Path("mine", INDEX_FOLDER).exists()
+    Path("params.yaml").write_text(re.sub(r"(?m)^target_root: .*", f"target_root: {root}", text))
+
+
+def test_the_index_of_a_gallery_that_dvc_watches_is_kept_in_the_project(
+    folder: Path, tmp_path: Path, project: Path, call: partial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [folder / "0.png", "--peers", "p"]
+    before = sorted(folder.rglob("*"))
+    call("tools.search", "--gallery", folder, *arguments)
+    (kept,) = Path("data/index").iterdir()
+    assert re.fullmatch(r"crops-[0-9a-f]{8}", kept.name)
+    said = capsys.readouterr().out
+    assert f"index of {folder}: kept in {kept}, since DVC watches target_root\n" in said
+    assert "there is none yet" in said
+    assert (kept / "features.npy").exists()
+    # by another way to the same folder it is the same index, by another folder of the same name another one
+    (tmp_path / "link").symlink_to(folder)
+    call("tools.search", "--gallery", "../link", *arguments)
+    assert "to embed" not in capsys.readouterr().out
+    set_target(tmp_path / "other")
+    coloured(tmp_path / "other/crops/a.png", 1)
+    call("tools.search", "--gallery", tmp_path / "other/crops", *arguments)
+    assert len(list(Path("data/index").iterdir())) == 2
+    assert sorted(folder.rglob("*")) == before
+    # a gallery that holds the target, or lies elsewhere, keeps its own
+    set_target(folder / "a")
+    call("tools.search", "--gallery", folder, *arguments)
+    assert (folder / INDEX_FOLDER / "features.npy").exists()
+    # git leaves the project's place alone
+    assert "/data/index" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_what_earlier_runs_read_is_watched_too(
+    folder: Path, tmp_path: Path, project: Path, call: partial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_target(tmp_path / "elsewhere")
+    entry = f"{{path: {folder}, hash: md5, md5: 0.dir, size: 9, nfiles: 3}}"
+    Path("dvc.lock").write_text(f"schema: '2.0'\nstages: {{prepare@target: {{cmd: python, deps: [{entry}]}}}}\n")
+    call("tools.search", "--gallery", folder / "a", folder / "0.png", "--peers", "p")
+    assert f"since DVC watches {folder} in dvc.lock\n" in capsys.readouterr().out
+    assert not (folder / "a" / INDEX_FOLDER).exists()
+    # paths of the project, outputs among them, of the demo's pipeline too
+    Path("demo").mkdir()
+    Path("demo/dvc.lock").write_text("stages: {synthesize: {cmd: python, outs: [{path: data/demo}]}}\n")
+    shutil.copytree(folder, "data/demo")
+    call("tools.search", "--gallery", "data/demo", folder / "0.png", "--peers", "p")
+    assert "since DVC watches data/demo in demo/dvc.lock\n" in capsys.readouterr().out
+    for text in ("stages: [", "stages: {a: {deps: [1]}}"):
+        Path("dvc.lock").write_text(text)
+        said = refusal(lambda: call("tools.search", "--gallery", folder, folder / "0.png", "--peers", "p"))
+        assert said.startswith("dvc.lock: ")
+    Path("dvc.lock").write_text("")
+    call("tools.search", "--gallery", folder, folder / "0.png", "--peers", "p")
+    assert (folder / INDEX_FOLDER).exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "option"),
+    [
+        ("tools.search", ["0.png", "--gallery", "crops", "--index"], "--index"),
+        ("tools.search", ["0.png", "--gallery", "crops", "--out"], "--out"),
+        ("tools.embed", ["crops"], "OUT"),
+    ],
+)
+def test_a_place_that_dvc_watches_is_refused_where_it_is_named(
+    folder: Path, project: Path, call: partial, module: str, arguments: list[str], option: str
+) -> None:
+    words = [str(folder / word) if word == "0.png" else word.replace("crops", str(folder)) for word in arguments]
+    before = sorted(folder.rglob("*"))
+    said = refusal(lambda: call(module, *words, folder / "kept", "--peers", "p"))
+    assert said == (
+        f"{option}: {folder / 'kept'}: belongs to target_root, where DVC would take it for a change of the data:"
+        " name another place, such as one below data/index"
+    )
+    # nor is a file replaced that a stage made
+    made = "sheet.png" if option == "--out" else "features.npy"
+    Path("dvc.lock").write_text(f"stages: {{extract@r01: {{outs: [{{path: data/rounds/r01/{made}}}]}}}}\n")
+    said = refusal(lambda: call(module, *words, "data/rounds/r01", "--peers", "p"))
+    assert said.startswith(f"{option}: data/rounds/r01: belongs to data/rounds/r01/{made} in dvc.lock, where")
+    assert sorted(folder.rglob("*")) == before
+    assert not Path("data").exists()
+    call(module, *words, "kept", "--peers", "p")
+    assert (project / "kept").is_dir()
 
 
 def test_what_the_page_of_the_documentation_shows_works(folder: Path, call: partial) -> None:

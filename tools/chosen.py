@@ -1,6 +1,9 @@
 """Which peers a tool looks with, and where it keeps an index: what the user names, else what the workspace has."""
 
 import argparse
+import hashlib
+import os
+import re
 from pathlib import Path
 
 from mutual.base.errors import InputError
@@ -8,6 +11,10 @@ from mutual.base.params import PARAMS_FILE, ROUNDS_FILE, read_params, read_round
 from mutual.datasets.folders import shown
 from mutual.search.listing import INDEX_FOLDER
 from stages import MODELS
+from tools.watched import belonging, check_unwatched
+
+INDICES = Path("data/index")  # of galleries that DVC watches; git and DVC leave it alone
+NAME = 40  # characters of a gallery's name in there
 
 
 def add_peers(parser: argparse.ArgumentParser) -> None:
@@ -37,16 +44,26 @@ def peers(args: argparse.Namespace) -> list[Path]:
 def index_place(args: argparse.Namespace) -> Path:
     """The folder that is named for the gallery's index, else a hidden one in the gallery.
 
-    DVC sees every file of a data set outside the project: there an index would make it run the whole pipeline again.
-    Raises :class:`InputError` for a gallery in such a set, unless a folder is named.
+    DVC sees a file in a data set of the pipeline as a change, and would run all of it again: the index of a gallery in
+    there is kept in the project, which is said in a line. Raises :class:`InputError` where the folder that is named
+    belongs to what DVC watches.
     """
     if args.index:
+        from mutual.search.embedding import WRITTEN  # needs PyTorch, as above
+
+        check_unwatched("--index", args.index, [args.index / name for name in WRITTEN])
         return Path(args.index)
-    gallery = args.gallery.resolve()
-    if PARAMS_FILE.exists() and ROUNDS_FILE.exists() and not gallery.is_relative_to(Path.cwd()):
-        params = read_params()
-        for key, root in (("source_root", params.source.root), ("target_root", params.target.root)):
-            if gallery.is_relative_to(Path(root).expanduser().resolve()):
-                fault = f"belongs to {key}, where DVC would take an index for a change of the data"
-                raise InputError(f"{shown(args.gallery)}: {fault}: name a folder for it by --index")
-    return Path(args.gallery) / INDEX_FOLDER
+    place = Path(args.gallery) / INDEX_FOLDER
+    words = belonging([place])
+    if not words:
+        return place
+    kept = INDICES / name_of(args.gallery)
+    print(f"index of {shown(args.gallery)}: kept in {shown(kept)}, since DVC watches {words}")
+    return kept
+
+
+def name_of(gallery: Path) -> str:
+    """A name for the gallery's index, the same whenever and wherever the same folder is named, links followed."""
+    whole = gallery.resolve()
+    words = re.sub(r"[^\w-]+", "-", whole.name, flags=re.ASCII).strip("-")[:NAME]
+    return f"{words or 'gallery'}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}"

@@ -19,6 +19,7 @@ from mutual.machine.processes import cpus
 from mutual.search.listing import listed
 from stages.door import arguments
 from tools.chosen import add_peers, peers
+from tools.watched import check_unwatched
 
 
 def main() -> str:
@@ -31,9 +32,10 @@ def main() -> str:
     args = parser.parse_args()
     # not above: processes that decode import this file again, and do without PyTorch
     from mutual.machine.device import deterministic_device
-    from mutual.search.embedding import embed_folder
+    from mutual.search.embedding import WRITTEN, embed_folder
     from mutual.search.teachers import read_teachers
 
+    check_unwatched("OUT", args.out, [args.out / name for name in WRITTEN])
     listing = listed(args.folder)
     teachers = read_teachers(peers(args), deterministic_device())
     for line in listing.remarks:

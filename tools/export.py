@@ -21,6 +21,7 @@ from mutual.machine.streams import numpy_stream
 from mutual.networks.peers import peer_path
 from stages import MODELS, PACKED
 from stages.door import arguments
+from tools.watched import check_unwatched
 
 
 def main() -> str:
@@ -31,6 +32,7 @@ def main() -> str:
     parser.add_argument("--precision", choices=["fp32", "fp16", "int8"], default="fp32", help="of the backbone (fp32)")
     args = parser.parse_args()
     check_kind(args.made, args.precision)
+    check_unwatched("OUT", args.made, [args.made])  # such as models/r05, which the next run makes anew
     peers = args.peers or last_peers()
     with written_beside(args.made) as temporary:
         temporary.touch()  # where it cannot be, that is said before the work is done

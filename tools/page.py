@@ -21,6 +21,7 @@ from mutual.page.run import read_packed
 from stages.door import arguments
 from stages.page import PAGE, run_in
 from tools.elsewhere import fetched
+from tools.watched import check_unwatched
 
 COMPARED = PAGE.with_name("compare.html")
 
@@ -34,6 +35,7 @@ def main() -> str:
     out = args.out or (COMPARED if args.compare else PAGE)
     if out.is_dir():
         raise InputError(f"{out}: expected a file to write, found a folder")
+    check_unwatched("--out", out, [out.parent])  # the file itself may be the page that the pipeline made
     params, shown = read_params(), run_in("this run", Path())
     with TemporaryDirectory() as folder:
         others = []

@@ -2,7 +2,8 @@
 
 Reads the pictures below GALLERY, the query pictures IMAGE and the peers; writes OUT/found.csv (query, rank, file,
 distance), OUT/sheet.png and OUT/sheet.html, which needs no other file. Features and index of the gallery are kept in
-GALLERY/.mutual-search, or in the folder that --index names, and made anew when its pictures or the peers have changed.
+GALLERY/.mutual-search, below data/index where DVC watches GALLERY, or in the folder that --index names, and made anew
+when its pictures or the peers have changed.
 A distance is the squared Euclidean distance of features of length 1: 0 to 4. A query that lies in the gallery does not
 count among what it finds, unless --itself. Exit code 0, or 1 where something is wrong.
 Example: python -m tools.search --gallery crops/ somebody.jpg --peers models/r05/peer1.safetensors
@@ -20,6 +21,7 @@ from mutual.machine.processes import cpus
 from mutual.search.listing import listed
 from stages.door import arguments
 from tools.chosen import add_peers, index_place, peers
+from tools.watched import check_unwatched
 
 MOST = 1000  # images to a query: a page of these is large enough
 
@@ -44,8 +46,9 @@ def main() -> str:
     from mutual.search.gallery import opened
     from mutual.search.ranking import ranked, read_queries
     from mutual.search.teachers import read_teachers
-    from mutual.search.writing import write_found
+    from mutual.search.writing import WRITTEN, write_found
 
+    check_unwatched("--out", args.out, [args.out / name for name in WRITTEN])
     files, listing = peers(args), listed(args.gallery)
     place = index_place(args)
     teachers = read_teachers(files, deterministic_device())

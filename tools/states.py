@@ -5,16 +5,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from mutual.base.documents import parse_yaml
 from mutual.base.errors import InputError
 from mutual.base.params import PARAMS_FILE
 from mutual.experiments.comparison import FIGURES, Experiment, needed, without_copies
+from tools.watched import LOCKS
 
 SUMMARY = "metrics/summary.json"
-LOCKS = (Path("dvc.lock"), Path("demo/dvc.lock"))
 WORKSPACE = "workspace"  # as `dvc exp show` calls it
 
 

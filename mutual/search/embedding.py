@@ -20,7 +20,7 @@ from mutual.search.parts import begun, is_done, read_part, write_part
 from mutual.search.results import write_rows
 from mutual.search.teachers import Teachers
 
-FEATURES, IMAGES, LEFT_OUT = "features.npy", "images.csv", "left_out.csv"
+WRITTEN = FEATURES, IMAGES, LEFT_OUT = "features.npy", "images.csv", "left_out.csv"
 MADE = ".made.json"  # of what the features were made
 PARTS = ".parts"  # features of the pieces that are done
 IMAGES_WORTH_A_PROCESS = 512  # below, decoding is over sooner than a process has started
@@ -69,7 +69,7 @@ def embed_folder(listing: Listing, out: Path, teachers: Teachers, workers: int, 
             write_part(out / PARTS, n, teachers.embed(piece.images, shown(listing.folder)), piece.faults)
             bar.update(len(jobs[n].files))
     _join(jobs, out, teachers.length, strict)
-    write_json(out / MADE, made | {"files": [file_state(out / name) for name in (FEATURES, IMAGES, LEFT_OUT)]})
+    write_json(out / MADE, made | {"files": [file_state(out / name) for name in WRITTEN]})
     shutil.rmtree(out / PARTS)
     return read_embedded(out, teachers.length)
 
@@ -85,7 +85,7 @@ def out_of_date(out: Path, listing: Listing, teachers: Teachers) -> str:
         return "there is none yet"
     try:
         found = read_json(out / MADE, dict[str, object])
-        if found.pop("files", None) != [file_state(out / name) for name in (FEATURES, IMAGES, LEFT_OUT)]:
+        if found.pop("files", None) != [file_state(out / name) for name in WRITTEN]:
             return "it is damaged"
     except (InputError, OSError):
         return "it is damaged"
