@@ -19,6 +19,7 @@ from mutual.base.errors import InputError
 from mutual.machine.device import CPU
 from mutual.search import gallery as galleries
 from mutual.search import index as indexes
+from mutual.search import sheet as sheets
 from mutual.search import teachers
 from mutual.search.gallery import Gallery, opened
 from mutual.search.index import Index, coded, read_codes, recall, write_codes
@@ -26,6 +27,7 @@ from mutual.search.listing import INDEX_FOLDER, listed
 from mutual.search.pictures import thumbnail
 from mutual.search.ranking import ranked, read_queries
 from mutual.search.results import Found
+from mutual.search.sheet import contact_sheet
 from tests.tiny import refusal
 from tools import bench_search, embed, search
 
@@ -489,6 +491,31 @@ def test_a_thumbnail_keeps_its_proportions(tmp_path: Path) -> None:
     (tmp_path / "none.png").write_bytes(b"x")
     with pytest.raises(InputError, match=r"none\.png: cannot be read as an image"):
         thumbnail(tmp_path / "none.png", 9, 9)
+
+
+def sheet_of(folder: Path, names: list[str]) -> np.ndarray:
+    """A sheet's pixels of one query and the same pictures found, by these names."""
+    for seed, name in enumerate(names):
+        coloured(folder / name, seed)
+    found = Found(coloured(folder / "query.png", 9), False, names, np.linspace(0, 1, len(names), dtype=np.float32))
+    return np.asarray(contact_sheet("Search", folder, [found]))
+
+
+def test_the_sheet_has_the_ends_of_names_below_its_pictures(tmp_path: Path) -> None:
+    first = sheet_of(tmp_path / "x/g", ["a.png", "sub/0001_c1.png", "W" * 90 + ".png"])
+    np.testing.assert_array_equal(sheet_of(tmp_path / "x/g", ["a.png", "sub/0001_c1.png", "W" * 90 + ".png"]), first)
+    left = sheets.MARGIN + sheets.WIDTH + 2 * sheets.GAP
+    top = sheets.MARGIN + sheets.HEAD + sheets.NAME + sheets.HEIGHT
+    line = slice(top + 20, top + sheets.CAPTION)
+    places = [left + i * (sheets.WIDTH + sheets.GAP) for i in range(3)]
+    ink = [(first[line, x : x + sheets.WIDTH] < 100).all(2).any(0).sum() for x in places]
+    assert 10 < ink[0] < ink[1] < ink[2] <= sheets.WIDTH
+    for x in places[1:]:  # no name touches the next one
+        assert (first[line, x - sheets.GAP // 2 - 1 : x - sheets.GAP // 2 + 1] == 255).all()
+    # what differs far from a name's end is not seen, what differs at its end is
+    other = sheet_of(tmp_path / "y/g", ["b.png", "sub/0001_c1.png", "V" * 40 + "W" * 50 + ".png"])
+    seen = [bool((first[line, x : x + sheets.WIDTH] != other[line, x : x + sheets.WIDTH]).any()) for x in places]
+    assert seen == [True, False, False]
 
 
 def test_drawn_features_are_people_and_the_same_each_time(tmp_path: Path) -> None:

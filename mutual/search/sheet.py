@@ -10,11 +10,11 @@ from mutual.datasets.folders import shown
 from mutual.search.pictures import thumbnail
 from mutual.search.results import NOTHING, Found
 
-ROWS = 40  # queries on a sheet: 10,000 pixels; the page and the table hold all
+ROWS = 40  # queries on a sheet: 11,000 pixels; the page and the table hold all
 WIDE = 20  # nearest images in a row
 WIDTH, HEIGHT = 96, 192  # of a picture's place, that of a person 1 : 2
 GAP, MARGIN, FRAME = 12, 24, 3
-HEAD, CAPTION, NAME = 44, 22, 26  # heights: title, rank and distance, the query's name
+HEAD, CAPTION, NAME = 44, 36, 26  # heights: title, a picture's caption of two lines, the query's name
 INK, FAINT, RULE, ACCENT = (34, 38, 46), (112, 118, 128), (222, 225, 230), (29, 91, 184)
 
 
@@ -40,12 +40,12 @@ def _row(sheet: Image.Image, draw: ImageDraw.ImageDraw, y: int, gallery: Path, o
     if one.inside:
         told = "in the gallery"
         draw.text((MARGIN + draw.textlength(name, _font(13)) + 10, y + 6), told, fill=FAINT, font=_font(13))
-    _picture(sheet, draw, MARGIN, y + NAME, one.query, "query", ACCENT)
+    _picture(sheet, draw, MARGIN, y + NAME, one.query, ("query", shown(one.query.name)), ACCENT)
     x = MARGIN + WIDTH + 2 * GAP
     if not one.files:
         draw.text((x, y + NAME + HEIGHT // 2), NOTHING, fill=FAINT, font=_font(13))
     for rank, (file, distance) in enumerate(zip(one.files[:WIDE], one.distance.tolist(), strict=False), start=1):
-        _picture(sheet, draw, x, y + NAME, gallery / file, f"{rank}   {distance:.3f}", None)
+        _picture(sheet, draw, x, y + NAME, gallery / file, (f"{rank}   {distance:.3f}", shown(file)), None)
         x += WIDTH + GAP
 
 
@@ -55,17 +55,21 @@ def _picture(
     x: int,
     y: int,
     path: Path,
-    caption: str,
+    caption: tuple[str, str],
     frame: tuple[int, int, int] | None,
 ) -> None:
-    """A picture at the bottom of its place, framed where a colour is given, its caption below."""
+    """A picture at the bottom of its place, framed where a colour is given; below it what it is, and its name's end."""
     picture = thumbnail(path, WIDTH, HEIGHT, enlarge=True)
     corner = x + (WIDTH - picture.width) // 2, y + HEIGHT - picture.height
     sheet.paste(picture, corner)
     if frame:
         box = (corner[0] - 1, corner[1] - 1, corner[0] + picture.width, corner[1] + picture.height)
         draw.rectangle(box, outline=frame, width=FRAME)
-    draw.text((x + WIDTH / 2, y + HEIGHT + 5), caption, fill=frame or FAINT, font=_font(12), anchor="ma")
+    what, name = caption
+    draw.text((x + WIDTH / 2, y + HEIGHT + 5), what, fill=frame or FAINT, font=_font(12), anchor="ma")
+    # as wide as the gap between two pictures lets it be, without touching the next one's name
+    short = _fitting(draw, name, WIDTH + GAP // 2, 11)
+    draw.text((x + WIDTH / 2, y + HEIGHT + 20), short, fill=INK, font=_font(11), anchor="ma")
 
 
 def _fitting(draw: ImageDraw.ImageDraw, text: str, width: float, size: int) -> str:
