@@ -97,4 +97,17 @@ def test_what_dvc_knows_is_printed(
 
 def test_what_is_not_measured_is_a_dash() -> None:
     nothing = Experiment("mine", {"alpha": 0.95, "seeds": [1, 2]}, {})
-    assert overview([nothing]).splitlines()[2].split() == ["mine", "-", "-", "-"]
+    with_another = overview([nothing, experiment("other")]).splitlines()
+    assert with_another[2].split() == ["mine", "-", "-", "-"]
+    assert with_another[-2].split()[1:] == ["42.1", "/", "50.4", "63.4", "/", "73.4", "90.0", "/", "100.0"]
+
+
+def test_where_nothing_is_measured_that_is_said_once() -> None:
+    runs = [Experiment(name, {"alpha": alpha}, {}) for name, alpha in (("mine", 0.95), ("another", 0.5))]
+    assert overview(runs).splitlines() == [
+        "no labelled test images: nothing is measured",
+        "mine",
+        "  alpha=0.95",
+        "another",
+        "  alpha=0.5",
+    ]

@@ -383,3 +383,25 @@ def test_what_is_not_measured_has_no_figures() -> None:
     # of repeats, too, a mean over some of them would be another group's
     (row,) = table_rows([nothing, experiment(seed=2)], [])
     assert row["last_mAP"] is None
+
+
+def test_columns_without_any_figure_are_left_out_and_that_is_said_once() -> None:
+    nothing = experiment()._replace(metrics={})
+    rows = table_rows([nothing, nothing._replace(params=params(alpha=0.5))], [])
+    text = as_markdown(rows, ["here"])
+    assert text.splitlines()[2:4] == ["| method | n |", "| --- | ---: |"]
+    assert text.endswith("\n\nThere are no labelled test images, so that nothing is measured here.\n")
+    assert as_latex(rows).splitlines()[:3] == [r"\begin{tabular}{lr}", r"\toprule", r"method & n \\"]
+    assert as_csv(rows).splitlines()[0] == as_csv(two_rows()).splitlines()[0]  # for programs: all of them
+
+    # of another task nothing is left out
+    both = as_markdown([*rows, *table_rows([experiment(target_name="msmt17")], [])], ["here"])
+    assert [line.count("|") for line in both.splitlines() if line.startswith("| method")] == [3, 15]
+    assert both.count("no labelled test images") == 1
+    assert "There are no labelled test images of market1501: nothing is measured there.\n" in both
+    # what is published beside them stays
+    (row,) = table_rows([nothing], PUBLISHED)
+    assert as_markdown([row], ["here"]).splitlines()[2].startswith("| method | n | direct transfer mAP | ")
+    lines = as_latex([row]).splitlines()
+    assert lines[2] == r" & & \multicolumn{2}{c}{direct transfer} & \multicolumn{4}{c}{best on test} \\"
+    assert {line.count(" & ") for line in lines if line.startswith(("method", "MMT"))} == {7}

@@ -11,11 +11,13 @@ WIDTH = 80
 NAME_WIDTH = 26
 VALUE_WIDTH = 30
 FIGURE = "{:>15}"  # mAP / rank-1
+NOTHING = "-"  # in place of what was not measured
 
 
 def overview(experiments: Sequence[Experiment]) -> str:
     """A line an experiment, 80 columns at most: mAP / rank-1 in %, direct, last and best on test apart.
 
+    Where no experiment has labelled test images, a line says so, and there are no figures.
     Below the first its values of all parameters that are not the same everywhere, below each other those in which it
     differs from the first.
     """
@@ -25,8 +27,12 @@ def overview(experiments: Sequence[Experiment]) -> str:
     width = max(map(len, names))
     titles = "".join(FIGURE.format(title) for title in ("direct", "last", "best on test"))
     lines = [" " * width + titles, " " * width + FIGURE.format("mAP / rank-1") * len(PROTOCOLS)]
+    measured = any(set(cells(experiment.metrics)) != {NOTHING} for experiment in experiments)
+    if not measured:
+        lines = ["no labelled test images: nothing is measured"]
     for name, experiment in zip(names, experiments, strict=True):
-        lines.append(name.ljust(width) + "".join(FIGURE.format(cell) for cell in cells(experiment.metrics)))
+        found = cells(experiment.metrics) if measured else []
+        lines.append((name.ljust(width) if found else name) + "".join(FIGURE.format(cell) for cell in found))
         shown = keys if experiment is experiments[0] else differing(first, experiment.params)
         lines += wrapped([f"{key}={value(experiment.params, key)}" for key in shown])
     return "\n".join(lines)
@@ -35,7 +41,7 @@ def overview(experiments: Sequence[Experiment]) -> str:
 def cells(metrics: Mapping[str, float]) -> list[str]:
     """mAP / rank-1 of each protocol, percent; a dash where it was not measured."""
     keys = [(f"{protocol}_mAP", f"{protocol}_rank1") for protocol in PROTOCOLS]
-    return [" / ".join(f"{100 * metrics[key]:.1f}" for key in pair) if pair[0] in metrics else "-" for pair in keys]
+    return [" / ".join(f"{100 * metrics[key]:.1f}" for key in pair) if pair[0] in metrics else NOTHING for pair in keys]
 
 
 def differing(first: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:

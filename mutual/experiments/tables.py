@@ -1,4 +1,8 @@
-"""The rows of a comparison as text: CSV, Markdown and LaTeX. All figures are percentages."""
+"""The rows of a comparison as text: CSV, Markdown and LaTeX. All figures are percentages.
+
+CSV has every column. The others, for people, have those in which a row has a figure: of a target without labelled test
+images there is none.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,10 +12,15 @@ from mutual.experiments.comparison import ACCURACY, FIGURES, PROTOCOLS, Row
 from mutual.experiments.summary import task_title
 
 
-def cells(row: Row, plus_minus: str) -> list[str]:
-    """The figures: mean ± standard deviation (published); empty where there is none."""
+def figures(rows: Sequence[Row]) -> list[str]:
+    """Those of ``FIGURES`` that a row has, measured or published: the columns that are worth showing."""
+    return [key for key in FIGURES if any((row[key], row.get(f"published_{key}")) != (None, None) for row in rows)]
+
+
+def cells(row: Row, keys: Sequence[str], plus_minus: str) -> list[str]:
+    """These figures: mean ± standard deviation (published); empty where there is none."""
     found = []
-    for key in FIGURES:
+    for key in keys:
         spread, published = row[f"{key}_sd"], row.get(f"published_{key}")
         if row[key] is None:
             found.append("" if published is None else f"({published:.1f})")
@@ -31,6 +40,22 @@ def caption(sources: Iterable[str]) -> str:
     )
 
 
+def notes(rows: Sequence[Row], sources: Iterable[str]) -> str:
+    """What the figures are, where there are any, and of which targets none was measured."""
+    measured = {task_of(row) for row in rows if any(row[key] is not None for key in FIGURES)}
+    without = dict.fromkeys(target for source, target in map(task_of, rows) if (source, target) not in measured)
+    if not without:
+        return caption(sources)
+    if not figures(rows):
+        return "There are no labelled test images, so that nothing is measured here."
+    return f"{caption(sources)} There are no labelled test images of {', '.join(without)}: nothing is measured there."
+
+
+def task_of(row: Row) -> tuple[str, str]:
+    """The names of source and target."""
+    return row["source"], row["target"]
+
+
 def as_csv(rows: Sequence[Row]) -> str:
     """One line a row, every figure a column."""
     table: str = pd.DataFrame(rows).to_csv(index=False, float_format="%.2f")
@@ -39,30 +64,36 @@ def as_csv(rows: Sequence[Row]) -> str:
 
 def as_markdown(rows: Sequence[Row], sources: Iterable[str]) -> str:
     """One table a task."""
-    header = ["method", "n", *(f"{name} {title}" for name in PROTOCOLS.values() for title in ACCURACY.values())]
+    titles = [f"{name} {title}" for name in PROTOCOLS.values() for title in ACCURACY.values()]
+    named = dict(zip(FIGURES, titles, strict=True))
     lines = []
-    for source, target in dict.fromkeys((row["source"], row["target"]) for row in rows):
-        of_task = [row for row in rows if (row["source"], row["target"]) == (source, target)]
-        body = [[row["method"], str(row["n"]), *cells(row, "±")] for row in of_task]
+    for task in dict.fromkeys(map(task_of, rows)):
+        of_task = [row for row in rows if task_of(row) == task]
+        keys = figures(of_task)
+        header = ["method", "n", *(named[key] for key in keys)]
+        body = [[row["method"], str(row["n"]), *cells(row, keys, "±")] for row in of_task]
         table = [header, ["---", *["---:"] * (len(header) - 1)], *body]
-        lines += [f"## {task_title(source, target)}", "", *(f"| {' | '.join(line)} |" for line in table), ""]
-    return "\n".join([*lines, caption(sources), ""])
+        lines += [f"## {task_title(*task)}", "", *(f"| {' | '.join(line)} |" for line in table), ""]
+    return "\n".join([*lines, notes(rows, sources), ""])
 
 
 def as_latex(rows: Sequence[Row]) -> str:
     """One ``tabular`` with the rules of booktabs; the tasks one below the other."""
-    titles = " & ".join(rf"\multicolumn{{{len(ACCURACY)}}}{{c}}{{{name}}}" for name in PROTOCOLS.values())
-    columns = " & ".join([*ACCURACY.values()] * len(PROTOCOLS))
-    lines = [rf"\begin{{tabular}}{{l{'r' * (1 + len(FIGURES))}}}", r"\toprule", rf" & & {titles} \\"]
-    lines += [rf"method & n & {columns} \\"]
+    keys = figures(rows)
+    wide = {name: sum(key.startswith(f"{protocol}_") for key in keys) for protocol, name in PROTOCOLS.items()}
+    titles = [rf"\multicolumn{{{count}}}{{c}}{{{name}}}" for name, count in wide.items() if count]
+    columns = [ACCURACY[key.rpartition("_")[2]] for key in keys]
+    lines = [rf"\begin{{tabular}}{{l{'r' * (1 + len(keys))}}}", r"\toprule"]
+    lines += [rf" & & {' & '.join(titles)} \\"] if titles else []
+    lines += [rf"{' & '.join(['method', 'n', *columns])} \\"]
     task = None
     for row in rows:
-        if task != (row["source"], row["target"]):
-            task = (row["source"], row["target"])
+        if task != task_of(row):
+            task = task_of(row)
             title = escaped(" to ".join(task))
-            lines += [r"\midrule", rf"\multicolumn{{{2 + len(FIGURES)}}}{{l}}{{{title}}} \\"]
-        figures = " & ".join(cells(row, r"$\pm$"))
-        lines += [rf"{escaped(row['method'])} & {row['n']} & {figures} \\"]
+            lines += [r"\midrule", rf"\multicolumn{{{2 + len(keys)}}}{{l}}{{{title}}} \\"]
+        line = [escaped(row["method"]), str(row["n"]), *cells(row, keys, r"$\pm$")]
+        lines += [rf"{' & '.join(line)} \\"]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
