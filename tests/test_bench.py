@@ -1,6 +1,7 @@
 """The benchmarks' inputs and their figures."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +77,13 @@ def test_drawn_ids_cover_all_people() -> None:
     assert (len(query_cams), len(gallery_cams)) == (30, 200)
 
 
-def test_the_row_of_an_iteration_runs_on_the_trainers_own_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "BATCH", 4)
+@pytest.mark.parametrize("row", [bench.iteration, bench.pretraining])
+def test_the_rows_of_iterations_run_on_the_trainers_own_steps(
+    row: Callable[[str], bench.Timed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "BATCH", {"cpu": 4, "cuda": 4})
     monkeypatch.setattr(bench, "HEIGHT", 32)
     monkeypatch.setattr(bench, "WIDTH", 16)
-    seconds, note = next(bench.iteration("fp32"))  # three iterations
+    seconds, note = next(row("fp32"))  # three iterations
     assert seconds > 0
     assert note.startswith("ResNet-50; 4 images; ")

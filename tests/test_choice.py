@@ -2,7 +2,7 @@
 
 import pytest
 
-from mutual.experiments.choice import Run, alarms_over_rounds, chosen, cost_table, costs
+from mutual.experiments.choice import Run, alarms_over_rounds, chooser, chosen, cost_table, costs
 
 RUN = Run(
     {"r00": 0.40, "r01": 0.55, "r02": 0.60, "r03": 0.50},
@@ -22,6 +22,13 @@ def test_the_highest_figure_chooses_and_of_equals_the_earlier() -> None:
     assert chosen(RUN.figures, "camera_nmi") is None
     cameras = {"r00": {"camera_nmi": 0.3}, "r01": {"camera_nmi": 0.1}, "r02": {"camera_nmi": 0.1}}
     assert chosen(cameras, "camera_nmi") == "r01"  # of this the lowest
+
+
+def test_the_peers_choose_and_the_clusters_where_there_is_one_network() -> None:
+    alone = {"r00": {"silhouette": 0.1, "consistency": 0.4}, "r01": {"silhouette": 0.2, "consistency": 0.3}}
+    assert (chooser(RUN.figures), chosen(RUN.figures)) == ("agreement", "r01")
+    assert (chooser(alone), chosen(alone)) == ("consistency", "r00")
+    assert chosen({"r00": {"silhouette": 0.3}}) is None
 
 
 def test_costs_worked_by_hand() -> None:
@@ -44,14 +51,22 @@ def test_the_table_has_the_cheapest_choice_first() -> None:
     assert [line.split("|")[1].strip() for line in lines][-1] == "no adaptation"
 
 
-def test_a_stability_that_falls_three_times_in_succession_is_told() -> None:
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("stability", "the pseudo labels agreed less and less with those before"),
+        ("agreement", "the peers agreed less and less with each other"),
+    ],
+)
+def test_a_figure_that_falls_three_times_in_succession_is_told(key: str, told: str) -> None:
     def falling(*values: float | None) -> list[str]:
         return alarms_over_rounds(
-            {f"r{i:02d}": {} if value is None else {"stability": value} for i, value in enumerate(values)}
+            {f"r{i:02d}": {} if value is None else {key: value} for i, value in enumerate(values)}
         )
 
     (line,) = falling(None, 0.7, 0.9, 0.8, 0.75, 0.6, 0.9)
-    assert line.startswith("after rounds 2 to 5 the pseudo labels agreed less and less with those before (0.90, 0.80,")
+    assert line.startswith(f"after rounds 2 to 5 {told} (0.90, 0.80,")
+    assert len(falling(0.9, 0.8, 0.7, 0.6, 0.5, 0.4)) == 1  # once is enough
     assert not falling(None, 0.9, 0.8, 0.7)  # twice
     assert not falling(None, 0.9, 0.8, 0.8, 0.7, 0.6)  # not in succession
     assert not falling(None, None, None, None, None)

@@ -317,6 +317,12 @@ def test_bfloat16_runs_the_backbone_only_and_stays_near() -> None:
     assert float((pooled - plain[0]).abs().max() / plain[0].abs().max()) < 0.1
 
 
+def test_tensorfloat32_is_float32_on_a_cpu() -> None:
+    with torch.no_grad():
+        for plain, found in zip(small().train()(IMAGES), small(precision="tf32").train()(IMAGES), strict=True):
+            assert torch.equal(plain, found)
+
+
 def test_inference_networks_are_frozen_and_do_not_move() -> None:
     network = inference(small())
     assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -140,7 +140,7 @@ def results(labelled: bool) -> dict[str, Any]:
 
 
 def test_protocols_stand_apart_and_only_where_there_are_figures() -> None:
-    label_free = {"r00": {"silhouette": 0.3}, "r01": {"silhouette": 0.2}}
+    label_free = {"r00": {"agreement": 0.3}, "r01": {"agreement": 0.2}}
     direct, last, selected, best = headline.protocols(results(labelled=True), label_free)
     assert direct.figures["mAP"] == last.figures["mAP"] == pytest.approx(0.45)
     assert (best.figures["rank1"], best.by_test, last.by_test) == (0.6, True, False)

@@ -138,7 +138,7 @@ def test_every_missing_parameter_is_named(tmp_path: Path, rounds_file: Path, key
         ("padding", "-1", "greater than or equal to 0"),
         ("stem_relu", "1", "boolean"),
         ("backbone", "resnet20", "'resnet18', 'resnet34'"),
-        ("precision", "fp16", "'fp32' or 'bf16'"),
+        ("precision", "fp16", "'fp32', 'tf32' or 'bf16'"),
         (
             "source_layout",
             "market",

@@ -321,7 +321,7 @@ def unmeasured() -> dict[str, Any]:
 
 
 def test_nothing_is_measured_where_nobody_labelled() -> None:
-    figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.3, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
+    figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.2, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
     found = summary.summary(unmeasured(), figures)
     expected = {"last_round": 3, "chosen_round": 1, "last_clusters": 80, "last_outliers": 0.0, "last_silhouette": 0.2}
     assert found == expected
@@ -335,11 +335,11 @@ def test_nothing_is_measured_where_nobody_labelled() -> None:
 
 
 def test_what_needs_no_label_has_a_table_of_its_own() -> None:
-    figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.3, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
+    figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.2, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
     table = summary.results_table("a to b", three_rounds(), figures).split("| without labels |")[1]
     assert cells(table, "direct transfer") == ["direct transfer", "0.100", ""]
-    assert cells(table, "round 1") == ["round 1", "0.300", "0.500"]
-    assert "Highest silhouette: round 1." in table
+    assert cells(table, "round 1") == ["round 1", "0.200", "0.500"]
+    assert "Highest agreement of peers: round 1." in table
     found = summary.summary(three_rounds(), figures)
     assert found["chosen_mAP"] == pytest.approx(
         0.35
@@ -348,7 +348,7 @@ def test_what_needs_no_label_has_a_table_of_its_own() -> None:
 
 
 def test_direct_transfer_may_be_the_choice() -> None:
-    found = summary.summary(three_rounds(), {"r00": {"silhouette": 0.3}, "r03": {"silhouette": 0.3}})
+    found = summary.summary(three_rounds(), {"r00": {"consistency": 0.3}, "r03": {"consistency": 0.3}})
     assert (found["chosen_round"], found["chosen_mAP"]) == (0, found["direct_mAP"])
     assert found["best_on_test_round"] == 1
 
@@ -356,10 +356,10 @@ def test_direct_transfer_may_be_the_choice() -> None:
 def test_a_round_has_the_figures_of_the_round_that_starts_from_it() -> None:
     results = three_rounds()
     for i in (1, 2, 3):
-        results[f"r0{i}"]["label_free"] = {"silhouette": i / 10}
+        results[f"r0{i}"]["label_free"] = {"consistency": i / 10}
     starts = {"r01": "r00", "r02": "r01", "r03": "r01"}
-    found = choice.label_free(results, starts, {"silhouette": 0.9})
-    assert {name: figures["silhouette"] for name, figures in found.items()} == {"r00": 0.1, "r01": 0.2, "r03": 0.9}
+    found = choice.label_free(results, starts, {"consistency": 0.9})
+    assert {name: figures["consistency"] for name, figures in found.items()} == {"r00": 0.1, "r01": 0.2, "r03": 0.9}
     assert choice.chosen(found) == "r03"
     assert choice.chosen({}) is None
 

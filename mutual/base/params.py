@@ -107,7 +107,7 @@ class NetworkForm(View):
     stem_relu: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
     pooling: Literal["avg", "gem", "cls"]
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "tf32", "bf16"]
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from mutual.base.params import round_number
 from mutual.experiments.results import Result
 
-CHOSEN_BY = "silhouette"  # see docs/choice.md for what each figure would have chosen
+# the first that is known chooses: a single network has no other that it could agree with; see docs/choice.md for what
+# each figure would have chosen
+CHOOSERS = ("agreement", "consistency")
 # key -> title
 LABEL_FREE = {
     "silhouette": "silhouette",
@@ -23,6 +25,11 @@ LABEL_FREE = {
 }
 
 LOWER = {"camera_nmi"}  # the lower, the better; of the others the higher
+# figures that warn where they fall three times in succession -> what it means
+FALLING = {
+    "stability": "the pseudo labels agreed less and less with those before",
+    "agreement": "the peers agreed less and less with each other",
+}
 
 LabelFree = Mapping[str, Mapping[str, float]]  # round -> figures
 
@@ -39,23 +46,34 @@ def label_free(results: Mapping[str, Result], starts: Mapping[str, str], of_last
     return {name: found[name] for name in results if found.get(name)}
 
 
-def chosen(figures: LabelFree, key: str = CHOSEN_BY) -> str | None:
-    """The round in which the figure is best, the earlier one of equals; None where none has one."""
+def chooser(figures: LabelFree) -> str:
+    """The key of the figure that chooses: the first of :data:`CHOOSERS` that any round has, else the last of them."""
+    return next((key for key in CHOOSERS if any(key in each for each in figures.values())), CHOOSERS[-1])
+
+
+def chosen(figures: LabelFree, key: str | None = None) -> str | None:
+    """The round in which the figure, that of :func:`chooser` for None, is best, the earlier one of equals.
+
+    None where no round has it.
+    """
+    key = key or chooser(figures)
     known, sign = [name for name in figures if key in figures[name]], -1 if key in LOWER else 1
     return max(known, key=lambda name: sign * figures[name][key], default=None)
 
 
 def alarms_over_rounds(figures: LabelFree) -> list[str]:
-    """A line where the stability fell three times in succession."""
-    known = [name for name in figures if "stability" in figures[name]]
-    for names in zip(known, known[1:], known[2:], known[3:], strict=False):
-        values = [figures[name]["stability"] for name in names]
-        if all(after < before for before, after in pairwise(values)):
-            course = ", ".join(f"{value:.2f}" for value in values)
-            rounds = f"rounds {round_number(names[0])} to {round_number(names[-1])}"
-            told = f"after {rounds} the pseudo labels agreed less and less with those before ({course})"
-            return [f"{told}: adaptation may be going too far"]
-    return []
+    """A line for each figure of :data:`FALLING` that fell three times in succession, of the first such rounds."""
+    found = []
+    for key, told in FALLING.items():
+        known = [name for name in figures if key in figures[name]]
+        for names in zip(known, known[1:], known[2:], known[3:], strict=False):
+            values = [figures[name][key] for name in names]
+            if all(after < before for before, after in pairwise(values)):
+                course = ", ".join(f"{value:.2f}" for value in values)
+                rounds = f"rounds {round_number(names[0])} to {round_number(names[-1])}"
+                found.append(f"after {rounds} {told} ({course}): adaptation may be going too far")
+                break
+    return found
 
 
 # --- what a choice costs ---------------------------------------------------------------------------------------------

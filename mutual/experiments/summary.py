@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from mutual.base.params import FIRST_ROUND, NONE, round_number
-from mutual.experiments.choice import CHOSEN_BY, LABEL_FREE, LabelFree, chosen
+from mutual.experiments.choice import LABEL_FREE, LabelFree, chooser, chosen
 from mutual.experiments.results import ACCURACY, Result
 
 RERANKED = ("rerank_mAP", "rerank_rank1")
@@ -134,7 +134,7 @@ def label_free_table(label_free: LabelFree) -> list[str]:
     for name, figures in label_free.items():
         rows.append([title_of(name), *(f"{figures[key]:.3f}" if key in figures else "" for key in keys)])
     choice = chosen(label_free)
-    told = "" if choice is None else f" Highest {LABEL_FREE[CHOSEN_BY]}: {title_of(choice)}."
+    told = "" if choice is None else f" Highest {LABEL_FREE[chooser(label_free)]}: {title_of(choice)}."
     return [
         *lines(rows),
         "",

@@ -35,9 +35,10 @@ class ReidNetwork(nn.Module):
     """Backbone -> pooled feature x (triplet losses) -> neck -> classifier (classification losses).
 
     ``pooling`` is "avg", "gem" or, of some of timm's networks, "cls". The neck is a BatchNorm1d whose bias stays 0; the
-    classifier starts at N(0, 0.001). ``precision`` "bf16" runs the backbone in bfloat16; the pooling and all that
-    follows are float32 either way. On a CPU images of less than 32 columns are float32 throughout. ``size`` is the
-    images' height and width, which transformers of timm have weights for.
+    classifier starts at N(0, 0.001). ``precision`` "bf16" runs the backbone in bfloat16, "tf32" the convolutions in
+    TensorFloat-32 where a GPU has it; the pooling and all that follows are float32 either way. On a CPU images of less
+    than 32 columns are float32 throughout. ``size`` is the images' height and width, which transformers of timm have
+    weights for.
     """
 
     normalisation = IMAGENET  # of the images that it expects
@@ -55,7 +56,7 @@ class ReidNetwork(nn.Module):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
-        for value, known in ((pooling, ("avg", "gem", "cls")), (precision, ("fp32", "bf16"))):
+        for value, known in ((pooling, ("avg", "gem", "cls")), (precision, ("fp32", "tf32", "bf16"))):
             if value not in known:
                 raise ValueError(f"{value!r}: expected {' or '.join(known)}")
         # what a file says of the network, so that it can be built again
@@ -81,6 +82,8 @@ class ReidNetwork(nn.Module):
 
     def pool(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) normalised images -> (B, D) pooled features."""
+        if images.is_cuda:  # the setting is the process's; it holds for the backward pass, too
+            torch.backends.cudnn.allow_tf32 = self.precision == "tf32"
         half = self.precision == "bf16" and wide_enough_for_bfloat16(images, self.columns)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
             feature_map = self.backbone(images)

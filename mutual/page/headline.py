@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mutual.base.params import FIRST_ROUND, round_number
-from mutual.experiments.choice import CHOSEN_BY, LABEL_FREE, LabelFree, chosen
+from mutual.experiments.choice import LABEL_FREE, LabelFree, chooser, chosen
 from mutual.experiments.results import ACCURACY, Result
 from mutual.experiments.summary import best_on_test, mean_of_peers
 
@@ -32,7 +32,7 @@ def protocols(results: Mapping[str, Result], label_free: LabelFree) -> list[Prot
         Protocol("Last round", f"round {round_number(last)}, mean of the peers", mean_of_peers(results[last])),
     ]
     if (choice := chosen(label_free)) is not None:
-        note = f"round {round_number(choice)}, highest {LABEL_FREE[CHOSEN_BY]}, mean of the peers"
+        note = f"round {round_number(choice)}, highest {LABEL_FREE[chooser(label_free)]}, mean of the peers"
         found.append(Protocol("Chosen without labels", note, mean_of_peers(results[choice])))
     if all(found[0].figures.get(key) is not None for key in ACCURACY):
         name, peer, best = best_on_test(results)
