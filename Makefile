@@ -10,7 +10,7 @@
 # make page                metrics/report.html again; COMPARE=REV: metrics/compare.html, with that run beside it
 # make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
 #                          and Node 20, and gets two packages from npm
-# make ablation            queue and run experiments/ablation.yaml, then the table of it
+# make ablation            queue and run experiments/ablation.yaml, or FILE=another, then the table of it
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
@@ -52,7 +52,7 @@ browser:
 	node tests/browser/check.mjs metrics/report.html
 
 ablation: environment
-	python -m tools.ablation
+	python -m tools.ablation $(FILE)
 
 environment: $(VENV)/.complete
 

@@ -12,7 +12,8 @@ from mutual.experiments.comparison import method
 from tools import ablation
 
 TOP = Path(__file__).parent.parent
-PLANNED = ablation.experiments((TOP / "experiments/ablation.yaml").read_text(encoding="utf-8"))
+FILE = Path("experiments/ablation.yaml")
+PLANNED = ablation.experiments(FILE, (TOP / FILE).read_text(encoding="utf-8"))
 METHODS = {
     "mmt": "MMT",
     "faiss-k-means": "MMT",
@@ -60,9 +61,17 @@ def test_a_row_is_the_method_of_its_name(name: str) -> None:
     assert found["seeds"][1:] in ([], [int(first) + 1])
 
 
+def test_the_runs_that_go_too_far_are_valid_and_cluster_from_one_seed() -> None:
+    path = TOP / "experiments/too-far.yaml"
+    planned = ablation.experiments(path, path.read_text(encoding="utf-8"))
+    assert len(planned) == 12
+    assert {params(settings)["seed"] for settings in planned.values()} == {1}
+    assert planned["hard-30-23"] == ["seeds=[23,24]", "seed=1", "refinery=hard_labels", "clusters=30"]
+
+
 def test_braces_of_other_settings_stay() -> None:
     text = 'seeds: [[1, 2]]\nrows: {a: ["pretrained=peer{seed}.safetensors", "seeds=[{second}]"]}'
-    assert ablation.experiments(text) == {"a-1": ["seeds=[2]", "seed=1", "pretrained=peer{seed}.safetensors"]}
+    assert ablation.experiments(FILE, text) == {"a-1": ["seeds=[2]", "seed=1", "pretrained=peer{seed}.safetensors"]}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +80,7 @@ def test_braces_of_other_settings_stay() -> None:
 )
 def test_a_faulty_file_is_one_line(text: str) -> None:
     with pytest.raises(InputError, match=r"^experiments/ablation\.yaml: expected `seeds`, [^\n]+$"):
-        ablation.experiments(text)
+        ablation.experiments(FILE, text)
 
 
 class Queue:
@@ -197,3 +206,14 @@ def test_a_queue_without_workers_is_not_waited_for(
     monkeypatch.setattr(ablation, "dvc", lambda *_: STATUS.replace("1 active", "0 active"))
     ablation.wait_for(["mmt-11", "mmt-13", "no-soft-ce-11"])
     assert capsys.readouterr().out == "1 of 3 are through, running: mmt-11\n"
+
+
+def test_another_file_may_be_named(tables: Tables, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "experiments/own.yaml").write_text("seeds: [[5, 6]]\nrows: {own: [alpha=0]}\n")
+    monkeypatch.setattr("sys.argv", ["ablation", "experiments/own.yaml"])
+    queue = Queue(done=[])
+    use(queue, monkeypatch)
+    assert queue.done == ["own-5"]
+    (tmp_path / "experiments/own.yaml").write_text("seeds: 1")
+    with pytest.raises(InputError, match=r"^experiments/own\.yaml: expected `seeds`"):
+        ablation.main()

@@ -21,7 +21,7 @@ from tools import preset
 TOP = Path(__file__).parent.parent
 DEMO: dict[str, Any] = YAML(typ="safe", pure=True).load((TOP / "params.yaml").read_text(encoding="utf-8"))
 NAMES = sorted(path.stem for path in (TOP / "presets").iterdir())
-ROUNDS = {name: 5 if name == "demo" else 50 if name.endswith("mmt-plus") else 40 for name in NAMES}
+ROUNDS = {name: 50 if name.endswith("mmt-plus") else 40 for name in NAMES} | {"demo": 5, "demo-too-far": 10}
 
 # what each preset is, as the demo's values and the differences from these: spelled out, as a run would be described
 AUTHORS = {
@@ -72,11 +72,12 @@ MANY = {
     "demo_test_pids": 300,
     "demo_images_per_source_pid": 20,
 }
-DIFFERENCES = (
-    {"demo": {}, "demo-long": AUTHORS | SMALL | MANY}
-    | TASKS
-    | {f"{task}-mmt-plus": values | MMT_PLUS for task, values in TASKS.items()}
-)
+DEMOS: dict[str, dict[str, Any]] = {
+    "demo": {},
+    "demo-too-far": {"iterations": 100},
+    "demo-long": AUTHORS | SMALL | MANY,
+}
+DIFFERENCES = DEMOS | TASKS | {f"{task}-mmt-plus": values | MMT_PLUS for task, values in TASKS.items()}
 
 
 @pytest.fixture

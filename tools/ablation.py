@@ -1,8 +1,8 @@
 """The ablation: queue each row with each pair of seeds, run the queue, print the table.
 
-Reads experiments/ablation.yaml; writes experiments and, as tools.table does, metrics/tables/. An experiment that the
-current commit has is not run again, so that an ablation that was stopped goes on; `dvc exp remove NAME` makes it run
-anew. Example: python -m tools.ablation --jobs 2
+Reads experiments/ablation.yaml, or the file named; writes experiments and, as tools.table does, metrics/tables/. An
+experiment that the current commit has is not run again, so that an ablation that was stopped goes on; `dvc exp remove
+NAME` makes it run anew. Example: python -m tools.ablation --jobs 2
 """
 
 if not __package__:
@@ -33,8 +33,9 @@ def main() -> None:
     """Returns when all have run; :class:`InputError` names what did not."""
     parser = arguments(__doc__, "tools.ablation")
     parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
-    jobs = parser.parse_args().jobs
-    planned = experiments(read_text(ABLATION))
+    parser.add_argument("file", nargs="?", type=Path, default=ABLATION, help=f"(default: {ABLATION})")
+    args = parser.parse_args()
+    planned = experiments(args.file, read_text(args.file))
     status = dvc("queue", "status")
     # without a worker, what DVC still calls running was killed
     known = finished() | in_queue(status, "Queued", *(["Running"] if has_worker(status) else []))
@@ -43,7 +44,7 @@ def main() -> None:
             dvc("exp", "run", "--queue", "--name", name, *(part for each in settings for part in ("-S", each)))
             print(f"queued: {name}: {' '.join(settings)}", flush=True)
     if planned.keys() - finished():
-        start_queue(jobs)
+        start_queue(args.jobs)
         print("the queue runs in the background: `dvc queue stop --kill` ends it", flush=True)
         wait_for(planned.keys())
     done = finished()
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 class Ablation(BaseModel):
-    """What experiments/ablation.yaml holds."""
+    """What a file of experiments/ holds."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -63,13 +64,13 @@ class Ablation(BaseModel):
     rows: dict[str, list[Annotated[str, Field(pattern=r"^\w+=")]]]
 
 
-def experiments(text: str) -> dict[str, list[str]]:
+def experiments(path: Path, text: str) -> dict[str, list[str]]:
     """Name of each experiment -> its settings, pair by pair, so that the first numbers of all rows come early."""
     try:
         ablation = Ablation.model_validate(parse_yaml(text))
     except (DocumentError, ValidationError) as error:
         expected = "`seeds`, a list of pairs of numbers, and `rows`, each a list of settings such as alpha=0"
-        raise InputError(f"{ABLATION}: expected {expected}: {' '.join(str(error).split())}") from None
+        raise InputError(f"{path}: expected {expected}: {' '.join(str(error).split())}") from None
     planned = {}
     for first, second in ablation.seeds:
         for row, settings in ablation.rows.items():
