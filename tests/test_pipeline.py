@@ -163,6 +163,14 @@ def test_the_results_are_told_apart(reproduced: Path) -> None:
         assert f"| {row}" in table
 
 
+@pytest.mark.parametrize("revs", [(), ("HEAD",)])
+def test_the_choices_of_a_round_are_judged_on_what_ran(reproduced: Path, revs: tuple[str, ...]) -> None:
+    result = sh(reproduced, sys.executable, "-m", "tools.choice", *revs)
+    assert result.returncode == 0, result.stderr
+    for choice in ("the last round", "no adaptation", "agreement of peers", "silhouette", "consistency", "stability"):
+        assert f"| {choice} | 1 |" in result.stdout
+
+
 def test_forced_again_every_byte_is_the_same(project: Path) -> None:
     locks = [project / "dvc.lock", project / "demo/dvc.lock"]
     before = [lock.read_bytes() for lock in locks]

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import dvc.api
+from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 
 from mutual.base.errors import InputError, run
@@ -50,18 +50,18 @@ def usable_runs(states: list[dict[str, Any]]) -> Iterator[Run]:
 
 def read_run(rev: str | None) -> Run:
     """The figures of a commit or experiment, of the workspace for None."""
-    mean_ap = {row["round"]: float(row["mAP"]) for row in table("metrics/rounds.csv", rev)}
+    files = DVCFileSystem(rev=rev)
+    mean_ap = {round_name(int(row["round"])): float(row["mAP"]) for row in table(files, "metrics/rounds.csv")}
     figures: dict[str, dict[str, float]] = {}
-    files = {file["path"] for file in dvc.api.DVCFileSystem(rev=rev).ls("metrics/label_free")}
     for key in LABEL_FREE:
         path = f"metrics/label_free/{key}.csv"
-        for row in table(path, rev) if any(file.endswith(path) for file in files) else []:
+        for row in table(files, path) if files.exists(path) else []:
             figures.setdefault(round_name(int(row["round"])), {})[key] = float(row["value"])
-    return Run({round_name(int(number)): value for number, value in mean_ap.items()}, figures)
+    return Run(mean_ap, figures)
 
 
-def table(path: str, rev: str | None) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(dvc.api.read(path, rev=rev))))
+def table(files: DVCFileSystem, path: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(files.read_text(path, encoding="utf-8"))))
 
 
 if __name__ == "__main__":
