@@ -10,7 +10,8 @@ from mutual.base.threads import settle
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settle()  # before PyTorch and Numba load
 
-LONGEST = ("test_pipeline.py", "test_docs.py", "test_presets.py")  # begun first: processes share the files among them
+# begun first: processes share the files among them
+LONGEST = ("test_pipeline.py", "test_docs.py", "test_snippets.py", "test_presets.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from mutual.base.errors import InputError
 from mutual.datasets.checks import PUBLISHED, check_counts
 from mutual.datasets.layouts import read_dataset
+from tests.snippets import calls
 from tools import bench
 
 
@@ -37,7 +38,8 @@ def test_all_rows_are_written_and_named_ones_are_printed(
     bench.main()
     assert "yardstick,2,1,3,3,123" in capsys.readouterr().out
     assert not table.exists()
-    monkeypatch.setattr(sys, "argv", ["bench"])
+    (arguments,) = calls("tools.bench")  # of the documentation: none, which means all rows
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     bench.main()
     header, row, *others = table.read_text().splitlines()
     assert len(others) == len(bench.benchmarks()) - 1

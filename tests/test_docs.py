@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import snippets
+from tests.snippets import calls
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 METHOD = (ROOT / "docs/method.md").read_text(encoding="utf-8")
@@ -183,6 +186,12 @@ def test_every_section_shows_that_it_works() -> None:
     assert all("assert " in "".join(blocks(text, "python")) for text in SECTIONS.values())
 
 
+@pytest.mark.parametrize("language", ["diff", "python"])
+def test_no_lines_stand_before_the_sections(language: str) -> None:
+    within = [block for text in SECTIONS.values() for block in blocks(text, language)]
+    assert within == snippets.blocks("docs/extending.md", language)
+
+
 def test_the_changed_code_is_formatted_and_clean(applied: tuple[Path, dict[str, str]]) -> None:
     for command in (["format", "--check"], ["check"]):
         run = subprocess.run([sys.executable, "-m", "ruff", *command, "mutual", "stages"], cwd=applied[0], check=False)
@@ -195,7 +204,8 @@ def test_a_parameter_touches_two_files_and_dvc_yaml_follows(applied: tuple[Path,
     folder = applied[0]
     before = (folder / "dvc.yaml").read_text(encoding="utf-8")
     assert "triplet_margin" not in before
-    subprocess.run([sys.executable, "-m", "tools.declare"], cwd=folder, check=True)
+    for arguments in calls("tools.declare"):
+        subprocess.run([sys.executable, "-m", "tools.declare", *arguments], cwd=folder, check=True)
     lines = (folder / "dvc.yaml").read_text(encoding="utf-8").splitlines()
     stage = next(i for i, line in enumerate(lines) if line == "  train:")
     following = next(i for i in range(stage + 1, len(lines)) if re.match(r"  \w+:$", lines[i]))

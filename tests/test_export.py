@@ -36,6 +36,7 @@ from mutual.networks.backbones import backbone
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Peer, read_network, write_peer
 from mutual.networks.reid import ReidNetwork, inference
+from tests.snippets import blocks, calls
 from tests.tiny import refusal
 from tools import export, measure
 
@@ -228,11 +229,6 @@ def test_a_file_says_what_it_is_and_nothing_of_the_machine(project: Path) -> Non
         assert not [place for place in (TOP, project, Path(torch.__file__).parent) if str(place).encode() in content]
 
 
-def test_the_same_peers_give_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    call(monkeypatch, export, "again.onnx", "--peers", "models/r05/peer1.safetensors")
-    assert Path("again.onnx").read_bytes() == Path("32.onnx").read_bytes()
-
-
 def test_by_default_it_is_the_last_rounds_peers(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
@@ -244,6 +240,17 @@ def test_by_default_it_is_the_last_rounds_peers(project: Path, monkeypatch: pyte
     call(monkeypatch, export, "both.onnx")
     assert asked[0] == [Path(f"models/r05/peer{seed}.safetensors") for seed in (1, 2)]
     assert Path("both.onnx").read_bytes() == b"made"
+
+
+def test_the_lines_of_the_documentation_write_their_files(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first as the fixture does: the same peers give the same bytes."""
+    first, *others = calls("tools.export")
+    call(monkeypatch, export, *first)
+    assert first[1:] == ["--peers", "models/r05/peer1.safetensors"]
+    assert Path(first[0]).read_bytes() == Path("32.onnx").read_bytes()
+    for made, *options in others:
+        call(monkeypatch, export, made, *options)
+        assert Path(made).stat().st_size > 1e6
 
 
 def test_calibration_sees_each_image_once_in_a_draw_that_can_be_repeated() -> None:
@@ -277,23 +284,12 @@ def test_the_measure_is_that_of_the_project(
 
 # --- the example -----------------------------------------------------------------------------------------------------
 
-EXAMPLES = [
-    (page.name, block)
-    for page in (TOP / "README.md", TOP / "docs/export.md")
-    for block in re.findall(r"(?ms)^```python\n(.*?)^```$", page.read_text(encoding="utf-8"))
-    if "onnxruntime" in block
-]
 
-
-def test_there_is_an_example() -> None:
-    assert "README.md" in [page for page, _ in EXAMPLES]
-
-
-@pytest.mark.parametrize(("page", "example"), EXAMPLES, ids=[page for page, _ in EXAMPLES])
 def test_the_example_computes_the_features_of_the_project(
-    project: Path, page: str, example: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """On pictures that are turned, grey, transparent or have a palette."""
+    (example,) = blocks("README.md", "python")
     rng = np.random.default_rng(5)
     turned = Image.Exif()
     turned[0x0112] = 6  # to be seen rotated by 90 degrees

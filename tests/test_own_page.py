@@ -16,17 +16,15 @@ from mutual.datasets.copies import ALIKE, BITS
 from mutual.datasets.layouts import read_dataset
 from mutual.datasets.looks import COLOURLESS, SIDE
 from mutual.images.index import UNKNOWN, read_index
+from tests.snippets import blocks, calls
 from tests.test_own_data import listed
 from tests.test_prepare import picture, save
 from tools import check
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")
+NAME = "docs/own-data.md"
+PAGE = (ROOT / NAME).read_text(encoding="utf-8")
 CODE = ("demo", "mutual", "stages", "tools", "params.yaml", "rounds.yaml", "dvc.yaml", "none", "imagenet", ".dvcignore")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def steps(project: Path) -> list[str]:
     """The commands of the page, on this herd."""
-    lines = [line.partition("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    lines = [line.partition("#")[0].strip() for block in blocks(NAME, "sh") for line in block.splitlines()]
     return [line.replace("/data/herd", str(project / "herd")) for line in lines if line]
 
 
@@ -64,12 +62,13 @@ def test_the_page_step_by_step(
     monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setattr(sys, "argv", first.removeprefix("python -m ").split())
     assert sys.argv[0] == "tools.check"
+    assert calls("tools.check") == [["/data/herd"]]  # there is no other
     check.main()
     out, _ = capfd.readouterr()
     assert out.startswith(f"{project}/herd: layout folders (a guess")
     assert "train: 2 of 26 images have no pid" in out
 
-    text, without_source = blocks("yaml")
+    text, without_source = blocks(NAME, "yaml")
     yaml = YAML()
     params = yaml.load(project / "params.yaml")
     changes = YAML(typ="safe").load(text.replace("/data/herd", str(project / "herd")))
@@ -94,7 +93,7 @@ def test_the_page_step_by_step(
 
 
 def test_the_list_of_the_page(tmp_path: Path) -> None:
-    (text,) = blocks("csv")
+    (text,) = blocks(NAME, "csv")
     reading = read_dataset(listed(tmp_path, text, "traps/0001.jpg traps/0002.jpg zoo/17.png"), "csv")
     assert {split: index.pid.tolist() for split, index in reading.splits.items()} == {
         "train": [1, UNKNOWN],

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -25,6 +26,7 @@ from mutual.page.queries import by_change, by_precision, nearest_rows
 from mutual.page.run import read_packed
 from stages import page
 from tests.drawn_run import PEERS, draw
+from tests.snippets import blocks, calls
 from tools import page as tool
 from tools.imports import beside, code_of
 
@@ -514,26 +516,36 @@ def sh(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_a_commit_is_read_from_git_and_the_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runs_that_the_documentation_compares_with(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit is read from git and the cache, another project from its folder."""
+    shutil.copytree(project, project / "here")
+    project = project / "here"
+    monkeypatch.chdir(project)
     draw(project)
+    shutil.copytree(project, project.parent / "other/project")
     for command in (
-        ("git", "init", "--quiet"),
+        ("git", "init", "--quiet", "--initial-branch=main"),
         (sys.executable, "-m", "dvc", "init", "--quiet"),
         (sys.executable, "-m", "dvc", "add", "--quiet", "data", "metrics"),
         ("git", "add", "--all"),
         ("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "-m", "x"),
-        ("git", "tag", "before"),
     ):
         done = sh(project, *command)
         assert done.returncode == 0, done.stderr
     first = json.loads(Path("metrics/rounds/r02.json").read_text())["peers"]["1"]["mAP"]
     draw(project, seed=2)
-    monkeypatch.setattr("sys.argv", ["page", "--compare", "before"])
+    monkeypatch.setattr("sys.argv", ["page"])  # as `make page` does
     tool.main()
-    text = tool.COMPARED.read_text(encoding="utf-8")
-    rows = content_of(text, "specs")["mAP"]["data"]["values"]
-    found = {row["run"]: row["value"] for row in rows if (row["round"], row["peer"]) == (2, "peer 1")}
-    assert found["before"] == first != found["this run"]
+    assert page.PAGE.exists()
+    lines = calls("tools.page")
+    assert [name for _, name in lines] == ["main", "../other/project"]
+    for line in lines:
+        monkeypatch.setattr("sys.argv", ["page", *line])
+        tool.main()
+        text = tool.COMPARED.read_text(encoding="utf-8")
+        rows = content_of(text, "specs")["mAP"]["data"]["values"]
+        found = {row["run"]: row["value"] for row in rows if (row["round"], row["peer"]) == (2, "peer 1")}
+        assert found[line[1]] == first != found["this run"]
     monkeypatch.setattr("sys.argv", ["page", "--compare", "nowhere"])
     with pytest.raises(InputError, match=r"^nowhere: [^\n]+$"):
         tool.main()
@@ -558,7 +570,5 @@ def test_it_waits_for_no_network() -> None:
 
 
 def test_what_the_documentation_shows_holds() -> None:
-    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", (TOP / "docs/page.md").read_text(encoding="utf-8"))
-    assert blocks
-    for block in blocks:
+    for block in blocks("docs/page.md", "python"):
         exec(block, {})

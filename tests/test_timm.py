@@ -36,6 +36,7 @@ from mutual.networks.peers import (
 from mutual.networks.reid import ReidNetwork, inference
 from mutual.refineries.contract import Targets
 from mutual.refineries.mmt import MutualMeanTeaching
+from tests.snippets import blocks
 from tests.tiny import assert_same_bits, refusal
 
 TOP = Path(__file__).parent.parent
@@ -388,7 +389,7 @@ def test_without_timm_a_line_says_what_to_install(tmp_path: Path, monkeypatch: p
 
 
 def test_the_lines_of_the_page_run() -> None:
-    (lines,) = re.findall(r"(?ms)^```python\n(.*?)^```$", (TOP / "docs/backbones.md").read_text(encoding="utf-8"))
+    (lines,) = blocks("docs/backbones.md", "python")
     assert "assert " in lines
     exec(lines, {"__name__": "page"})
 
