@@ -200,9 +200,12 @@ def test_a_name_that_does_not_parse(
 
 def test_a_missing_root(tmp_path: Path) -> None:
     touch(tmp_path / "file")
-    for root in (tmp_path / "nowhere", tmp_path / "file"):
-        with pytest.raises(InputError, match=f"^{root}: not found: expected the folder of a data set"):
-            read(root, "market1501")
+    for name, fault in (
+        ("nowhere", "not found: expected the folder of a data set"),
+        ("file", "expected the folder of a data set, found a file"),
+    ):
+        with pytest.raises(InputError, match=f"^{tmp_path / name}: {fault}$"):
+            read(tmp_path / name, "market1501")
 
 
 def test_another_layout_is_recognised(tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_of_the_training_images_only_the_listed_are_known(packed: Path) -> None:
         ("file,pid\nb/0.jpg,1\nb/0.jpg,1\n", r"labels.csv: line 3: .*b/0.jpg.* stands in line 2 already"),
         ("file,pid\nb/0.jpg,1\nb/1.jpg,2\n", r"labels.csv: expected two images of a pid, of different cameras"),
         ("file,pid,camid\nb/0.jpg,1,x\nb/1.jpg,1,x\n", r"labels.csv: expected two images of a pid, of different"),
+        ("file\nb/0.jpg\nb/1.jpg\n", r"labels.csv: expected a column pid \(or identity\) with one for each image"),
         ("pid\n1\n", r"labels.csv: line 1: expected a header with a column file"),
         ("", r"labels.csv"),
     ],

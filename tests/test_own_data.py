@@ -256,6 +256,11 @@ def test_a_folder_of_test_images_is_divided(tmp_path: Path) -> None:
     assert check_target(tmp_path, reading.splits) == []
 
 
+def test_splits_may_be_written_in_capitals(tmp_path: Path) -> None:
+    reading = read_dataset(pictures(tmp_path, "Train/bella/1.jpg QUERY/omar/1.jpg Gallery/omar/2.jpg"), "folders")
+    assert {split: len(rows) for split, rows in found(reading).items()} == {"train": 1, "query": 1, "gallery": 1}
+
+
 @pytest.mark.parametrize("layout", ["folders", "camera_folders", "heap"])
 def test_a_folder_without_images(tmp_path: Path, layout: str) -> None:
     for files, left_out in (("", ""), ("query/a.jpg", ""), ("notes.txt", "; left out: 1 of no image format")):
@@ -264,7 +269,7 @@ def test_a_folder_without_images(tmp_path: Path, layout: str) -> None:
         with pytest.raises(InputError, match=r"no images for train: expected images in the folder train") as refused:
             read_dataset(root, layout)
         assert left_out in str(refused.value)
-    with pytest.raises(InputError, match=r"nowhere: not found: expected the folder of a data set in the layout"):
+    with pytest.raises(InputError, match=r"nowhere: not found: expected the folder of a data set"):
         read_dataset(tmp_path / "nowhere", layout)
 
 

@@ -203,6 +203,7 @@ def test_the_advised_presets_exist() -> None:
         ("train/0001/1.jpg train/0002/1.jpg query/0001/2.jpg", "folders"),
         ("cam1/1.jpg Cam_02/1.jpg", "camera_folders"),
         ("train/c3/1.jpg", "camera_folders"),
+        ("Train/0001/1.jpg TEST/0002/1.jpg", "folders"),
         ("1.jpg 2.jpg", "heap"),
         ("train/1.jpg", "heap"),
         ("image_train/0001_c001_00016450_0.jpg", "veri776"),
@@ -219,6 +220,20 @@ def test_the_layout_of_published_sets_and_lists_is_guessed(tmp_path: Path) -> No
     assert guessed_layout(listed(tmp_path / "d", "file\na.jpg\n", "train/a/a.jpg"))[0] == "csv"
     with pytest.raises(InputError, match=r"nowhere: not found: expected the folder of a data set$"):
         guessed_layout(tmp_path / "nowhere")
+
+
+def test_a_list_of_another_name_is_told(tmp_path: Path) -> None:
+    root = pictures(tmp_path, "bella/1.jpg omar/1.jpg")
+    (root / "labels.csv").write_text("file\nbella/1.jpg\n")
+    told = "its folders may be identities; 'labels.csv' is read where it is called images.csv"
+    assert guessed_layout(root) == ("folders", told)
+
+
+def test_few_identities_of_many_images_are_doubted() -> None:
+    wide, high = np.full(300, 64), np.full(300, 128)
+    told = "2 identities of 150 images each: are they individuals, or splits, or whole data sets?"
+    assert told in advice(index(*[(1 + i % 2, 1) for i in range(300)]), wide, high)
+    assert not any("individuals" in line for line in advice(index(*[(i % 4, 1) for i in range(300)]), wide, high))
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -265,7 +280,9 @@ def test_the_command_refuses_what_the_pipeline_refuses_in_the_same_line(
     (herd / "train" / "omar" / "1.jpg").write_bytes(b"")
     with pytest.raises(InputError, match=r"omar/1\.jpg: cannot be read as an image: the file is empty$"):
         run_check(monkeypatch, herd)
-    assert "cannot be read: " in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "cannot be read: " in out
+    assert "accepted" not in out
     (herd / "train" / "link").symlink_to(herd / "train" / "bella")
     with pytest.raises(InputError, match=r"train/link: a linked folder, behind which DVC sees no change"):
         run_check(monkeypatch, herd)

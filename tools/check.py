@@ -46,9 +46,11 @@ def main() -> None:
     for role, check in CHECKS.items():
         try:
             lines = check(root, splits)
+            for fault in pictures.faults:  # packing ends at the first
+                raise fault
         except InputError as error:
             print(f"as {role}: refused: {error}")
-            faults += [error] if role == args.set else []
+            faults += [error] if role == args.set and error not in pictures.faults else []
         else:
             print(f"as {role}: {'accepted' if not lines else '; '.join(lines)}")
     if pictures.files:

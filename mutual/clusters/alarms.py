@@ -21,7 +21,8 @@ def alarms(labels: np.ndarray, figures: Mapping[str, float]) -> Iterator[str]:
     if figures.get("variance", 1) < 0.01:
         yield f"the features vary by {figures['variance']:.2%} of their length: the network is about to collapse"
     if figures.get("stability") == 1:
-        yield "the pseudo labels are those of the round before: it has learned nothing, or all there is"
+        told = "it has learned nothing, or all there is, and fewer rounds would do"
+        yield f"the pseudo labels are those of the round before: {told}"
     if figures.get("camera_nmi", 0) > 0.5:
         told = f"adjusted mutual information {figures['camera_nmi']:.2f}"
         yield f"clusters follow the cameras more than what is on the images ({told}): adaptation may hurt"

@@ -7,6 +7,7 @@ from mutual.images.index import UNKNOWN, Index
 LONG, SHORT = 256, 128  # pixels of the longer side: the paper's, and where pictures have no more
 STEP = 32  # pixels of the images that become one of the last feature map, when its stride is 2
 PER_IDENTITY = 20  # images: the published sets have 17 (market1501) to 31 (msmt17)
+MANY = 100  # images of an identity: where so few have so many, folders may be no identities
 FEW, DEMO = 500, 5_000  # training images: below, little is to be expected; up to which the demo's settings are meant
 KMEANS, DBSCAN, CPU = "dukemtmc2market1501", "dukemtmc2market1501-mmt-plus", "demo"  # presets
 
@@ -44,6 +45,10 @@ def advice(train: Index, widths: np.ndarray, heights: np.ndarray) -> list[str]:
         f"clusters: {clusters}: {stands_on}; or clustering: dbscan, which needs no number",
         f"preset {preset} on a GPU: {method}; preset {CPU} on a CPU, up to {DEMO:,} images",
     ]
+    known = len(np.unique(train.pid[train.pid != UNKNOWN]))
+    if 1 <= known <= 3 and len(train) >= MANY * known:
+        each = f"{len(train) // known:,} images each"
+        lines.append(f"{known} identities of {each}: are they individuals, or splits, or whole data sets?")
     if len(train) < FEW:
         lines.append(f"{len(train):,} training images are few: published results are of 10,000 and more")
     return lines

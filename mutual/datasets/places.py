@@ -32,10 +32,17 @@ def image_folders(layout: str) -> set[str]:
     return set(FOLDERS[layout].values()) if layout in FOLDERS else {"."}
 
 
+def check_folder(root: Path) -> None:
+    """Raise :class:`InputError` where there is no such folder."""
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root}: expected the folder of a data set, found a file")
+    if not root.is_dir():
+        raise InputError(f"{root}: not found: expected the folder of a data set")
+
+
 def check_layout(root: Path, layout: str) -> None:
     """Raise :class:`InputError` where ``root`` lacks what the layout cannot do without."""
-    if not root.is_dir():
-        raise InputError(f"{root}: not found: expected the folder of a data set in the layout {layout}")
+    check_folder(root)
     tested = layout == "msmt17" and has(root, [*LISTS["query"], *LISTS["gallery"]])
     for names in (*REQUIRED[layout], *([LIST_FOLDERS["test"]] if tested else [])):
         there = [name for name in names if has(root, [name])]

@@ -28,6 +28,8 @@ def labelled_images(packed: Path, labels: Path) -> Split:
     a pid, and where no two images of an identity are of different cameras.
     """
     listed, _ = read_list(labels)
+    if listed and not any(row.identity for _, row, _ in listed):
+        raise InputError(f"{labels}: expected a column pid (or identity) with one for each image")
     places: dict[str, tuple[str, int]] = {}
     for split in SPLITS:
         places |= {file: (split, row) for row, file in enumerate(read_index(packed / f"{split}.csv").file)}
