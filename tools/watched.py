@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NotRequired
 
-from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
+from pydantic import BaseModel
 
 from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
@@ -14,23 +13,23 @@ from mutual.datasets.folders import shown
 LOCKS = (Path("dvc.lock"), Path("demo/dvc.lock"))  # of what was run; all paths start at the top
 
 
-class Entry(TypedDict):
+class Entry(BaseModel):
     """A file or folder that a stage has read or written; DVC says more about it."""
 
     path: str
 
 
-class Stage(TypedDict):
+class Stage(BaseModel):
     """What one stage has read and written."""
 
-    deps: NotRequired[list[Entry]]
-    outs: NotRequired[list[Entry]]
+    deps: list[Entry] = []
+    outs: list[Entry] = []
 
 
-class Lock(TypedDict):
+class Lock(BaseModel):
     """dvc.lock."""
 
-    stages: NotRequired[dict[str, Stage]]
+    stages: dict[str, Stage] = {}
 
 
 def watched() -> Iterator[tuple[Path, str]]:
@@ -48,9 +47,9 @@ def watched() -> Iterator[tuple[Path, str]]:
     for path in LOCKS:
         if path.exists():
             lock: Lock | None = read_yaml(path, Lock | None)
-            for stage in (lock or {}).get("stages", {}).values():
-                for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
-                    yield Path(entry["path"]).resolve(), f"{shown(entry['path'])} in {path}"
+            for stage in lock.stages.values() if lock else []:
+                for entry in [*stage.deps, *stage.outs]:
+                    yield Path(entry.path).resolve(), f"{shown(entry.path)} in {path}"
 
 
 def belonging(places: Iterable[Path]) -> str:
