@@ -478,6 +478,15 @@ def test_a_page_among_the_pictures_is_refused(project: Path, monkeypatch: pytest
     assert not Path(out).parent.exists()
 
 
+def test_a_page_in_place_of_a_result_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw(project)
+    lock = "schema: '2.0'\nstages:\n  report:\n    outs:\n    - path: metrics/results.md\n"
+    (project / "dvc.lock").write_text(lock, encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["page", "--out", "metrics/results.md"])
+    with pytest.raises(InputError, match=r"^--out: metrics/results\.md: belongs to .*results\.md.* in dvc\.lock"):
+        tool.main()
+
+
 def test_another_run_stands_beside_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw(project)
     other = project / "other"

@@ -364,6 +364,16 @@ def test_a_round_has_the_figures_of_the_round_that_starts_from_it() -> None:
     assert choice.chosen({}) is None
 
 
+def test_peers_that_are_still_equal_choose_nothing() -> None:
+    # as where both start from the same weights and there is no source: they agree in everything before any adaptation
+    results, starts = three_rounds(), {"r01": "r00", "r02": "r01", "r03": "r02"}
+    for name, agreement in (("r01", 1.0), ("r02", 0.6), ("r03", 0.8)):
+        results[name]["label_free"] = {"agreement": agreement, "consistency": 0.5}
+    found = choice.label_free(results, starts, {"agreement": 0.7, "consistency": 0.9})
+    assert found["r00"] == {"consistency": 0.5}
+    assert choice.chosen(found) == "r02"
+
+
 @pytest.mark.parametrize(
     ("place", "value", "named"),
     [

@@ -440,7 +440,7 @@ def test_a_place_that_dvc_watches_is_refused_where_it_is_named(
     said = refusal(lambda: call(module, *words, folder / "kept", "--peers", "p"))
     assert said == (
         f"{option}: {folder / 'kept'}: belongs to target_root, where DVC would take it for a change of the data:"
-        " name another place, such as one below data/index"
+        " name another place, outside of it"
     )
     # nor is a file replaced that a stage made
     made = "sheet.png" if option == "--out" else "features.npy"

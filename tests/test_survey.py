@@ -231,7 +231,7 @@ def test_a_list_of_another_name_is_told(tmp_path: Path) -> None:
 
 def test_few_identities_of_many_images_are_doubted() -> None:
     wide, high = np.full(300, 64), np.full(300, 128)
-    told = "2 identities of 150 images each: are they individuals, or splits, or whole data sets?"
+    told = "2 identities of 150 images: individuals, or splits, or whole data sets?"
     assert told in advice(index(*[(1 + i % 2, 1) for i in range(300)]), wide, high)
     assert not any("individuals" in line for line in advice(index(*[(i % 4, 1) for i in range(300)]), wide, high))
 

@@ -35,7 +35,8 @@ def main() -> str:
     out = args.out or (COMPARED if args.compare else PAGE)
     if out.is_dir():
         raise InputError(f"{out}: expected a file to write, found a folder")
-    check_unwatched("--out", out, [out.parent])  # the file itself may be the page that the pipeline made
+    if out.resolve() != PAGE.resolve():  # which this tool makes anew
+        check_unwatched("--out", out, [out])
     params, shown = read_params(), run_in("this run", Path())
     with TemporaryDirectory() as folder:
         others = []

@@ -68,4 +68,4 @@ def check_unwatched(option: str, named: Path, places: Iterable[Path]) -> None:
     """
     if words := belonging(places):
         fault = f"belongs to {words}, where DVC would take it for a change of the data"
-        raise InputError(f"{option}: {shown(named)}: {fault}: name another place, such as one below data/index")
+        raise InputError(f"{option}: {shown(named)}: {fault}: name another place, outside of it")

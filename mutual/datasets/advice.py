@@ -47,8 +47,8 @@ def advice(train: Index, widths: np.ndarray, heights: np.ndarray) -> list[str]:
     ]
     known = len(np.unique(train.pid[train.pid != UNKNOWN]))
     if 1 <= known <= 3 and len(train) >= MANY * known:
-        each = f"{len(train) // known:,} images each"
-        lines.append(f"{known} identities of {each}: are they individuals, or splits, or whole data sets?")
+        named = f"{known} {'identity' if known == 1 else 'identities'} of {len(train) // known:,} images"
+        lines.append(f"{named}: individuals, or splits, or whole data sets?")
     if len(train) < FEW:
         lines.append(f"{len(train):,} training images are few: published results are of 10,000 and more")
     return lines

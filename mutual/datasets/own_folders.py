@@ -1,6 +1,5 @@
 """The layouts folders, camera_folders and heap: an image's folder says who is on it, or which camera, or nothing."""
 
-import os
 from pathlib import Path
 
 from mutual.datasets.folders import content
@@ -20,7 +19,7 @@ def read_own_folders(root: Path, layout: str) -> tuple[dict[str, list[Row]], dic
     """
     found = content(root, "")
     rows: dict[str, list[Row]] = {split: [] for split in (*SPLITS, TEST)}
-    divided = any(entry.name.lower() in rows and entry.is_dir() for entry in os.scandir(root))
+    divided = any(path.name.lower() in rows and path.is_dir() for path in root.iterdir())
     beside = []
     for file in found.images:
         split, below = tuple(file.split("/", 1)) if divided and "/" in file else ("" if divided else "train", file)

@@ -35,7 +35,7 @@ LabelFree = Mapping[str, Mapping[str, float]]  # round -> figures
 
 
 def label_free(results: Mapping[str, Result], starts: Mapping[str, str], of_last: Mapping[str, float]) -> LabelFree:
-    """The figures of each round that has some.
+    """The figures of each round that has some, without the agreement of peers that are still equal.
 
     ``starts``: round -> the one it starts from; ``of_last``: the figures of the last.
     """
@@ -43,7 +43,12 @@ def label_free(results: Mapping[str, Result], starts: Mapping[str, str], of_last
     for name, start in starts.items():
         found.setdefault(start, results[name].get("label_free", {}))
     found[list(starts)[-1]] = of_last
-    return {name: found[name] for name in results if found.get(name)}
+    # peers that start as the same weights agree in everything, which says nothing of them
+    told = {
+        name: {key: value for key, value in figures.items() if (key, value) != ("agreement", 1)}
+        for name, figures in found.items()
+    }
+    return {name: told[name] for name in results if told.get(name)}
 
 
 def chooser(figures: LabelFree) -> str:
