@@ -37,15 +37,14 @@ def advice(train: Index, widths: np.ndarray, heights: np.ndarray) -> list[str]:
     """Lines with what to set in params.yaml, each with its rule. All of them are guesses."""
     height, width = advised_size(widths, heights)
     clusters, stands_on = advised_clusters(train)
-    by_number = len(np.unique(train.pid[train.pid != UNKNOWN])) > 1
-    preset, method = (KMEANS, "k-means") if by_number else (DBSCAN, "DBSCAN, as the number of identities is not known")
+    known = len(np.unique(train.pid[train.pid != UNKNOWN]))
+    preset, method = (KMEANS, "k-means") if known > 1 else (DBSCAN, "DBSCAN, as the number of identities is not known")
     lines = [
         f"image_height: {height}, image_width: {width}: the longer side {LONG}, or {SHORT} where half of the pictures"
         f" have less than {SHORT}, the other by their median shape; on a CPU a half or a quarter of both",
         f"clusters: {clusters}: {stands_on}; or clustering: dbscan, which needs no number",
         f"preset {preset} on a GPU: {method}; preset {CPU} on a CPU, up to {DEMO:,} images",
     ]
-    known = len(np.unique(train.pid[train.pid != UNKNOWN]))
     if 1 <= known <= 3 and len(train) >= MANY * known:
         named = f"{known} {'identity' if known == 1 else 'identities'} of {len(train) // known:,} images"
         lines.append(f"{named}: individuals, or splits, or whole data sets?")
