@@ -31,7 +31,7 @@ def main() -> None:
     """No arguments."""
     arguments(__doc__, "stages.check").parse_args()
     params, rounds = read_params(), list(read_rounds())
-    check_refinery(params.adaptation.refinery)
+    check_method(params.adaptation.method, len(params.peers.seeds))
     for fault in unusable(params.source, params.target, params.start, params.evaluation):
         raise InputError(fault)  # of what DVC cannot hash it says little itself
     for path in left_over(params.peers.seeds, [FIRST_ROUND, *rounds]):
@@ -55,11 +55,18 @@ def unusable(source: DataSet, target: DataSet, start: Start, evaluation: Evaluat
     yield from absent(Path(evaluation.test_labels), "test_labels")
 
 
-def check_refinery(name: str) -> None:
-    """Raise :class:`InputError` where no refinery has this name; its code is not imported, which takes seconds."""
-    known = [path.stem for path in sorted(REFINERIES.glob("*.py")) if "(Refinery):" in path.read_text(encoding="utf-8")]
+def check_method(name: str, peers: int) -> None:
+    """Raise :class:`InputError` where no refinery has this name, or it needs more peers.
+
+    Its code is read and not imported, which takes seconds.
+    """
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(REFINERIES.glob("*.py"))}
+    known = [name for name, text in texts.items() if "(Refinery):" in text]
     if name not in known:
-        raise InputError(f"params.yaml: refinery: expected {' or '.join(known)}, got {name!r}")
+        raise InputError(f"params.yaml: method: expected {', '.join(known[:-1])} or {known[-1]}, got {name!r}")
+    least = re.search(r"(?m)^    least_peers\b.*= (\d+)$", texts[name])
+    if least and peers < int(least[1]):
+        raise InputError(f"params.yaml: seeds: method {name} needs {least[1]} networks at least, got {peers}")
 
 
 def left_over(seeds: Sequence[int], rounds: Sequence[str]) -> Iterator[Path]:

@@ -11,7 +11,7 @@ if not __package__:
 from pathlib import Path
 
 from mutual.base.errors import run
-from mutual.base.params import PARAMS_FILE, ROUNDS_FILE, read_mapping, read_params, read_rounds
+from mutual.base.params import PARAMS_FILE, ROUNDS_FILE, read_mapping, read_params, read_rounds, unfolded
 from mutual.base.store import write_text, written_beside
 from mutual.machine.streams import numpy_stream
 from mutual.page.content import content
@@ -42,7 +42,7 @@ def main() -> str:
 def run_in(name: str, top: Path) -> Run:
     """The run of the project in a folder, under the name that the page calls it by."""
     places = Places(*(top / path for path in (PACKED / "target", ROUNDS, RETRIEVAL, RESULTS, LOSSES)))
-    return read_run(name, places, read_mapping(top / PARAMS_FILE), read_rounds(top / ROUNDS_FILE))
+    return read_run(name, places, unfolded(read_mapping(top / PARAMS_FILE)), read_rounds(top / ROUNDS_FILE))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
 from mutual.base.progress import Progress
 from mutual.base.store import ask_room
+from mutual.evaluation.features import of_teachers
 from mutual.learning.adaptation import Round, adapt, check_finite, ready, terms_of, trained_by, write_losses
 from mutual.learning.batches import Cut, Streams
 from mutual.learning.handover import Handover, read_handover, write_handover
@@ -21,7 +22,7 @@ from mutual.learning.material import batches_of, read_material
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.peers import check_size, iterations_of, normalisation_of, peer_path, write_continued
-from mutual.refineries.contract import find_refinery
+from mutual.refineries.contract import check_peers, find_refinery
 from stages import LIVE, LOSSES, MODELS, PACKED, ROUNDS
 from stages.door import arguments
 
@@ -37,8 +38,9 @@ def main() -> str:
     params, device, number = read_params(), deterministic_device(), round_number(args.round)
     plan, batches, penalties, seeds = params.adaptation, params.batches, params.penalties, params.peers.seeds
     made, start = ([peer_path(MODELS / name, seed) for seed in seeds] for name in (args.round, args.start))
-    method = find_refinery(plan.refinery)
-    refinery = method(**params.values(method.keys))
+    method = find_refinery(plan.method)
+    check_peers(method, plan.method, len(seeds))
+    refinery = method.of(params.values(method.keys))
     refinery.load_state(read_handover(MODELS / args.start).state)
     source = PACKED / "source" if plan.source_weight > 0 else None
     material = read_material(ROUNDS / args.round, PACKED / "target", source)
@@ -51,6 +53,9 @@ def main() -> str:
     batch_at, source_at = batches_of(material, Streams(params.peers.seed, number), seeds, cut, plan.erase_probability)
     students, teachers = ready(start, material.classes, device, refinery.teaching, batches.bn_groups, plan.dsbn)
     optimizer = trained_by(students, plan.lr, plan.backbone_lr_scale, penalties.weight_decay)
+    of_start = partial(of_teachers, MODELS / args.start, seeds, {"target": material.target.images}, device)
+    labels = material.target.labels.classes
+    refinery.begin(number, labels, lambda: [features["target"] for _, features in of_start()])
     done, clusters = iterations_of(start), material.clusters
     within = Round(number, plan.iterations, done, clusters, penalties.label_smoothing, plan.source_weight)
     dropout = partial(integer_seed, params.peers.seed, "dropout", number)
@@ -68,7 +73,7 @@ def main() -> str:
     made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
     for before, path, student, teacher in zip(start, made, students, teachers or students, strict=True):
         write_continued(before, path, student, teacher, plan.iterations, made_by)
-    write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), material.target.labels.classes))
+    write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), labels))
     write_losses(LOSSES / f"{args.round}.csv", terms, history, done)
     return str(MODELS / args.round)
 

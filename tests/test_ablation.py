@@ -7,7 +7,7 @@ import pytest
 
 from mutual.base.documents import parse_yaml, read_yaml
 from mutual.base.errors import InputError
-from mutual.base.params import PARAMS_FILE, Params, by_view
+from mutual.base.params import PARAMS_FILE, Params, by_view, unfolded
 from mutual.experiments.comparison import method
 from tools import ablation
 
@@ -40,7 +40,7 @@ Worker status: 1 active, 0 idle
 
 def params(settings: list[str]) -> dict[str, Any]:
     """params.yaml with the settings, as DVC reads them."""
-    values: dict[str, Any] = read_yaml(TOP / PARAMS_FILE)
+    values = unfolded(read_yaml(TOP / PARAMS_FILE))
     changed = values | {key: parse_yaml(value) for key, value in (setting.split("=") for setting in settings)}
     Params.model_validate(by_view(changed))
     return changed
@@ -66,7 +66,7 @@ def test_the_runs_that_go_too_far_are_valid_and_cluster_from_one_seed() -> None:
     planned = ablation.experiments(path, path.read_text(encoding="utf-8"))
     assert len(planned) == 12
     assert {params(settings)["seed"] for settings in planned.values()} == {1}
-    assert planned["hard-30-23"] == ["seeds=[23,24]", "seed=1", "refinery=hard_labels", "clusters=30"]
+    assert planned["hard-30-23"] == ["seeds=[23,24]", "seed=1", "method=hard_labels", "clusters=30"]
 
 
 def test_braces_of_other_settings_stay() -> None:

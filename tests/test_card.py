@@ -23,7 +23,7 @@ PEER: dict[str, Any] = {
     "height": 48,
     "width": 24,
     "iterations": 123,
-    "params": {"pretrain": {"pretrain_lr": 0.002}, "adaptation": {"refinery": "mmt", "lr": 3.5e-4}},
+    "params": {"pretrain": {"pretrain_lr": 0.002}, "adaptation": {"method": "mmt", "lr": 3.5e-4}},
 }
 
 
@@ -86,7 +86,7 @@ def test_the_worked_example() -> None:
     assert row(card, "peer1.safetensors") == ["1234", "ab12"]
     for told in ("resnet50", "`gem`", "48 x 24 pixels", "2048 numbers", "123 iterations", "2 networks"):
         assert told in card
-    for setting in ("`pretrain_lr: 0.002`", "`lr: 0.00035`", '`refinery: "mmt"`', "`clusters: 11`"):
+    for setting in ("`pretrain_lr: 0.002`", "`lr: 0.00035`", '`method: "mmt"`', "`clusters: 11`"):
         assert setting in card
 
 

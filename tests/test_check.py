@@ -47,8 +47,8 @@ def test_what_it_writes_does_not_depend_on_the_parameters(project: Path) -> None
     [
         ("\nlr: ", "\nlearning_rate: 1e-3\nlr: ", r"params\.yaml: learning_rate: unknown parameter"),
         ("\nkeep_features: last", "\nkeep_features: lst", r"params\.yaml: keep_features: "),
-        ("\nrefinery: mmt", "\nrefinery: mtm", r"params\.yaml: refinery: expected hard_labels or mmt, got 'mtm'"),
-        ("\nrefinery: mmt", "\nrefinery: losses", r"params\.yaml: refinery: expected hard_labels or mmt, got 'losses'"),
+        ("\nmethod: mmt", "\nmethod: mtm", r"params\.yaml: method: expected core, coteaching, .* or self, got 'mtm'"),
+        ("\nmethod: mmt", "\nmethod: losses", r"params\.yaml: method: expected core, .* or self, got 'losses'"),
     ],
 )
 def test_what_no_stage_reads_is_refused_too(project: Path, old: str, new: str, message: str) -> None:

@@ -131,7 +131,7 @@ def contract_path() -> list[str]:
 
 @pytest.mark.parametrize("name", ["contract", "losses", "nothing", "a.b", "../mmt"])
 def test_other_names_are_refused_in_a_line(name: str) -> None:
-    with pytest.raises(InputError, match=f"refinery: {name}"):
+    with pytest.raises(InputError, match=f"method: {name}"):
         find_refinery(name)
 
 

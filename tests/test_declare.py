@@ -15,7 +15,7 @@ import pytest
 
 from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
-from mutual.base.params import PLACES, Params, keys_of
+from mutual.base.params import METHODS, PLACES, Params, keys_of
 from tools import declare
 from tools.imports import (
     PACKAGES,
@@ -377,7 +377,14 @@ def test_packages_hold_nothing_but_their_docstring() -> None:
 
 def test_every_parameter_is_explained_and_used() -> None:
     lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
-    keys = {line.partition(":")[0]: above for above, line in pairwise(lines) if re.match(r"\w", line)}
+    keys, method = {}, ""
+    for above, line in pairwise(lines):
+        key = line.partition(":")[0]
+        if key in METHODS:
+            method = f"{key}."
+        elif re.match(r"\w|  \w", line):
+            method = method if line.startswith("  ") else ""
+            keys[method + key.strip()] = above.strip()
     assert set(keys) == set(PLACES) == set().union(*(keys_read(entry_point(stage)) for stage in definitions()))
     for key, above in keys.items():
         assert above.startswith("# "), f"{key} is not explained"

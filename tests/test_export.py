@@ -78,7 +78,7 @@ def network(seed: int, backbone: str, pooling: str, **form: Any) -> ReidNetwork:
 
 def write(path: Path, teacher: ReidNetwork, height: int = HEIGHT, width: int = WIDTH, iterations: int = 40) -> Path:
     """A peer's file, its student another network than its teacher."""
-    params = {"adaptation": {"refinery": "mmt", "lr": 1e-3}}
+    params = {"adaptation": {"method": "mmt", "lr": 1e-3}}
     form = Peer(teacher.form, teacher.classifier.out_features, height, width, iterations, params)
     student = deepcopy(teacher)
     nn.init.zeros_(student.neck.weight)
@@ -217,7 +217,7 @@ def test_a_file_says_what_it_is_and_nothing_of_the_machine(project: Path) -> Non
     assert (found["backbone"], found["pooling"], found["iterations"]) == ("resnet18", "avg", "200")
     assert (found["image_height"], found["image_width"], found["precision"]) == ("32", "16", "fp32")
     assert (peer["file"], peer["sha256"]) == (path.as_posix(), hashlib.sha256(path.read_bytes()).hexdigest())
-    assert peer["params"] == {"adaptation": {"refinery": "mmt", "lr": 1e-3}}
+    assert peer["params"] == {"adaptation": {"method": "mmt", "lr": 1e-3}}
     version = re.search(r'(?m)^version = "(.+)"$', (TOP / "pyproject.toml").read_text())
     assert version
     assert found["project"] == f"mutual-mean-teaching {version[1]}"

@@ -13,7 +13,17 @@ from dvc.utils.serialize import parse_yaml as as_dvc
 from ruamel.yaml import YAML
 
 from mutual.base.errors import InputError
-from mutual.base.params import is_round, read_params, read_rounds, round_number
+from mutual.base.params import (
+    METHODS,
+    PLACES,
+    Params,
+    is_round,
+    keys_of,
+    read_params,
+    read_rounds,
+    round_number,
+    unfolded,
+)
 
 TOP = Path(__file__).parent.parent
 DEFAULTS: dict[str, Any] = YAML(typ="safe", pure=True).load((TOP / "params.yaml").read_text(encoding="utf-8"))
@@ -66,14 +76,14 @@ def rounds(folder: Path, text: str) -> list[tuple[str, str]]:
 
 def test_the_projects_own_files_are_valid() -> None:
     params = read_params(TOP / "params.yaml", TOP / "rounds.yaml")
-    assert params.values(DEFAULTS) == DEFAULTS
+    assert params.values(PLACES) == unfolded(DEFAULTS)
     assert next(iter(read_rounds(TOP / "rounds.yaml").values())) == "r00"
 
 
 def test_checked_parameters_cannot_be_changed(tmp_path: Path, rounds_file: Path) -> None:
     params = read_params(params_file(tmp_path), rounds_file)
     with pytest.raises(ValueError, match="frozen"):
-        params.mmt.alpha = 0.5
+        params.refining.alpha = 0.5
 
 
 # --- params.yaml -----------------------------------------------------------------------------------------------------
@@ -109,9 +119,71 @@ def test_of_a_mistyped_key_the_mistake_is_told_and_not_that_the_right_one_is_mis
     assert refusal(path, rounds_file) == "alhpa: unknown parameter, did you mean alpha? (and 1 more)"
 
 
-@pytest.mark.parametrize("key", list(DEFAULTS))
+@pytest.mark.parametrize("key", [key for key in DEFAULTS if key not in METHODS])
 def test_every_missing_parameter_is_named(tmp_path: Path, rounds_file: Path, key: str) -> None:
     assert refusal(params_file(tmp_path, **{key: None}), rounds_file) == f"{key}: missing"
+
+
+# --- keys of one method ----------------------------------------------------------------------------------------------
+
+OWN = [key for method in METHODS for key in keys_of(method).values()]
+
+
+def with_own(folder: Path, method: str, key: str, value: Any) -> Path:
+    """params.yaml with another method and another value of a key such as ``dmt.gamma1``; None leaves it out."""
+    of, _, name = key.partition(".")
+    below = {each: under for each, under in (DEFAULTS[of] | {name: value}).items() if under is not None}
+    return params_file(folder, **{"method": json.dumps(method), of: json.dumps(below)})
+
+
+def test_params_yaml_has_the_values_that_other_methods_must_leave() -> None:
+    for method in METHODS:
+        assert Params.model_fields[method].annotation().model_dump() == DEFAULTS[method]  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("key", OWN)
+def test_a_missing_key_of_a_method_is_named(tmp_path: Path, rounds_file: Path, key: str) -> None:
+    assert refusal(with_own(tmp_path, key.partition(".")[0], key, None), rounds_file) == f"{key}: missing"
+
+
+@pytest.mark.parametrize("key", OWN)
+def test_a_key_of_a_method_is_refused_where_another_is_chosen(tmp_path: Path, rounds_file: Path, key: str) -> None:
+    of, _, name = key.partition(".")
+    default = DEFAULTS[of][name]
+    other = not default if isinstance(default, bool) else default / 2 if isinstance(default, float) else default + 1
+    read_params(with_own(tmp_path, of, key, other), rounds_file)
+    shown = f"expected {default} where method is not {of}, which alone would use it, got {other} with method self"
+    assert refusal(with_own(tmp_path, "self", key, other), rounds_file) == f"{key}: {shown}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("coteaching.forget_rate", 1, "coteaching.forget_rate: expected less than 1, got 1"),
+        ("coteaching.forget_rounds", 0, "coteaching.forget_rounds: expected greater than or equal to 1, got 0"),
+        ("core.opening", 1.5, "core.opening: expected less than or equal to 1, got 1.5"),
+        ("dmt.temperature", 0, "dmt.temperature: expected greater than 0, got 0"),
+        ("dmt.gama1", 1, "dmt.gama1: unknown parameter, did you mean dmt.gamma1?"),
+    ],
+)
+def test_a_wrong_key_of_a_method_is_named(
+    tmp_path: Path, rounds_file: Path, key: str, value: float, fault: str
+) -> None:
+    assert refusal(with_own(tmp_path, key.partition(".")[0], key, value), rounds_file) == fault
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "fault"),
+    [
+        ("forget_rate", "0.2", "forget_rate: unknown parameter, did you mean coteaching.forget_rate?"),
+        ("coteaching", "0.2", "coteaching: expected its keys below it: forget_rate, forget_rounds, exponent"),
+        ("coteaching", "[1]", "coteaching: expected its keys below it: forget_rate, forget_rounds, exponent"),
+        ("core", "{5: 1}", "core.5: unknown parameter"),
+        ("alpha", "{x: 1}", "alpha: expected a valid number, got {'x': 1}"),
+    ],
+)
+def test_a_key_in_the_wrong_place_is_named(tmp_path: Path, rounds_file: Path, key: str, text: str, fault: str) -> None:
+    assert refusal(params_file(tmp_path, **{key: text}), rounds_file).startswith(fault)
 
 
 @pytest.mark.parametrize(
@@ -484,7 +556,10 @@ def test_damaged_files_are_refused_in_one_line_or_mean_what_they_mean_to_dvc(tmp
         else:
             message = f"{path}: "
             as_read = as_dvc(content.decode("utf-8-sig"), which)
-            assert as_read == (params.values(as_read) if which == "params.yaml" else {"rounds": found})
+            if which == "params.yaml":
+                assert unfolded(as_read) == params.values(PLACES)
+            else:
+                assert as_read == {"rounds": found}
         assert message.startswith(f"{path}: ")
         assert len(message) <= len(f"{path}: ") + 200
         assert message.isprintable()

@@ -194,7 +194,7 @@ def test_another_round_runs_alone(project: Path) -> None:
 
 
 def test_one_peer_alone_is_the_general_baseline(project: Path) -> None:
-    change = settings({"seeds": [1], "refinery": "hard_labels", "iterations": 1})
+    change = settings({"seeds": [1], "method": "hard_labels", "iterations": 1})
     ran = stages_run(dvc(project, "exp", "run", "--temp", "--name", "alone", *change))
     assert ran == ["check", "direct", *ALL[ALL.index("direct") + 1 :]]
     dvc(project, "exp", "apply", "alone")
@@ -211,13 +211,13 @@ def test_a_seed_taken_out_by_hand_leaves_nothing(project: Path) -> None:
     assert [path.name for path in (project / "models/r00").iterdir()] == ["peer1.safetensors"]
 
 
-@pytest.mark.parametrize("change", ["+learning_rate=1e-3", "keep_features=lst", "refinery=mtm"])
+@pytest.mark.parametrize("change", ["+learning_rate=1e-3", "keep_features=lst", "method=mtm"])
 def test_what_cannot_be_run_is_no_experiment(project: Path, change: str) -> None:
     before = dvc(project, "exp", "list", "--name-only")
     result = sh(project, sys.executable, "-m", "dvc", "exp", "run", "--set-param", change, "evaluate@r01")
     assert result.returncode
     assert re.search(
-        r"(?m)^error: params\.yaml: (learning_rate: unknown|keep_features: expected|refinery: exp)", result.stderr
+        r"(?m)^error: params\.yaml: (learning_rate: unknown|keep_features: expected|method: exp)", result.stderr
     )
     assert "Traceback" not in result.stderr
     assert dvc(project, "exp", "list", "--name-only") == before

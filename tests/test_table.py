@@ -11,7 +11,7 @@ import pytest
 
 from mutual.base.documents import parse_yaml
 from mutual.base.errors import InputError
-from mutual.base.params import PARAMS_FILE, PLACES
+from mutual.base.params import PARAMS_FILE, PLACES, unfolded
 from mutual.experiments.comparison import (
     ACCURACY,
     FIGURES,
@@ -30,7 +30,7 @@ from tools import preset, states, table
 
 TOP = Path(__file__).parent.parent
 PUBLISHED = list(csv.DictReader(io.StringIO((TOP / "docs/published.csv").read_text(encoding="utf-8"))))
-DUKE_TO_MARKET = parse_yaml(preset.texts("dukemtmc2market1501")[PARAMS_FILE])
+DUKE_TO_MARKET = unfolded(parse_yaml(preset.texts("dukemtmc2market1501")[PARAMS_FILE]))
 
 
 def params(**changed: Any) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def test_no_two_groups_share_a_name(key: str) -> None:
     value = params()[key]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     other = value / 2 + 0.01 if number else [1, 2, 3] if isinstance(value, list) else f"not {value}"
-    if key == "refinery":
+    if key == "method":
         other = "hard_labels"
     changed: dict[str, Any] = {key: other}
     groups = grouped([experiment(), experiment(**changed)])

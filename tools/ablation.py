@@ -61,7 +61,7 @@ class Ablation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seeds: list[tuple[int, int]]
-    rows: dict[str, list[Annotated[str, Field(pattern=r"^\w+=")]]]
+    rows: dict[str, list[Annotated[str, Field(pattern=r"^\w+(\.\w+)?=")]]]
 
 
 def experiments(path: Path, text: str) -> dict[str, list[str]]:

@@ -21,7 +21,7 @@ from tools.imports import PACKAGES, chooses_refinery, code_of, in_folders, keys_
 
 FILES = (Path("dvc.yaml"), Path("demo/dvc.yaml"))
 # the one that is chosen; the others may change
-REFINERY = "mutual/refineries/${refinery}.py"
+REFINERY = "mutual/refineries/${method}.py"
 
 
 def main() -> None:

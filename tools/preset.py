@@ -10,6 +10,7 @@ if not __package__:
     raise SystemExit("error: run it from the project's top: python -m tools.preset")
 
 import io
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,12 +78,18 @@ def texts(name: str) -> dict[Path, str]:
     checked(own, PARAMS_FILE)
     presets = [read_yaml(file, Preset) for file in files]
     for preset in presets:
-        own |= preset.params
+        own = merged(own, preset.params)
     checked(own, files[-1])
     text = PARAMS_FILE.read_text(encoding="utf-8")
     for file in files:
         text = with_values(text, file.read_text(encoding="utf-8"))
     return {PARAMS_FILE: text, ROUNDS_FILE: chain(presets[-1].rounds)}
+
+
+def merged(own: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with some changed; below a method's name too."""
+    both = {key: own[key] | value for key, value in changes.items() if isinstance(own.get(key), dict)}
+    return {**own, **changes, **both}
 
 
 def lineage(name: str) -> list[Path]:
@@ -120,6 +127,8 @@ def with_values(text: str, preset: str) -> str:
     for key, value in values.items():
         if isinstance(value, CommentedSeq):
             refill(content[key], value)
+        elif isinstance(value, Mapping):  # a method's own
+            content[key].update(value)
         else:
             content[key] = value
     file = io.StringIO()

@@ -9,7 +9,7 @@ from typing import Any
 
 from mutual.base.documents import parse_yaml
 from mutual.base.errors import InputError
-from mutual.base.params import PARAMS_FILE
+from mutual.base.params import PARAMS_FILE, unfolded
 from mutual.experiments.comparison import FIGURES, Experiment, needed, without_copies
 from tools.watched import LOCKS
 
@@ -91,8 +91,8 @@ def title(state: Mapping[str, Any]) -> str:
 
 
 def parameters(state: Mapping[str, Any]) -> dict[str, Any]:
-    """params.yaml and, with them, the number of rounds."""
-    values = content(state, "params", str(PARAMS_FILE))
+    """params.yaml, with dots in the keys of one method, and the number of rounds."""
+    values = unfolded(content(state, "params", str(PARAMS_FILE)))
     return values | {"rounds": content(state, "metrics", SUMMARY).get("last_round")}
 
 

@@ -203,7 +203,7 @@ class Clustering(View):
 class Adaptation(View):
     """One round of adaptation, whichever refinery learns from the pseudo labels."""
 
-    refinery: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+    method: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
     iterations: Iterations
     lr: Rate
     backbone_lr_scale: Rate
@@ -218,12 +218,47 @@ class Adaptation(View):
         return self
 
 
+class Refining(View):
+    """What several refineries have in common."""
+
+    alpha: Annotated[float, Field(ge=0, lt=1)]
+    triplet_weight: Annotated[float, Field(ge=0, le=1000)]
+
+
 class MutualMeanTeaching(View):
     """The refinery mmt."""
 
-    alpha: Annotated[float, Field(ge=0, lt=1)]
     soft_ce_weight: Share
     soft_tri_weight: Share
+
+
+class OwnKeys(View):
+    """Keys of one refinery: in params.yaml they stand below its name. Where it is not chosen they have these values."""
+
+
+class Core(OwnKeys):
+    """The refinery core."""
+
+    opening: Share = 0.35
+    opening_lr: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    selective: bool = False
+
+
+class CoTeaching(OwnKeys):
+    """The refinery coteaching."""
+
+    forget_rate: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    forget_rounds: Annotated[int, Field(ge=1, le=100_000)] = 3
+    exponent: Annotated[float, Field(gt=0, le=100)] = 1.0
+
+
+class DynamicMutualTraining(OwnKeys):
+    """The refinery dmt."""
+
+    gamma1: Annotated[float, Field(ge=0, le=100)] = 1.0
+    gamma2: Annotated[float, Field(ge=0, le=100)] = 1.0
+    rounds: Annotated[int, Field(ge=1, le=100_000)] = 5
+    temperature: Annotated[float, Field(gt=0, le=100)] = 0.05
 
 
 class Evaluation(View):
@@ -245,7 +280,8 @@ class Params(BaseModel):
     """Every choice of the experiment; params.yaml explains each key above its line.
 
     The file is flat, so that ``-S alpha=0.999`` works; here its keys stand together by use. A key of the file belongs
-    to the one view that has a field of its name, ``source_…`` and ``target_…`` to the two data sets.
+    to the one view that has a field of its name, ``source_…`` and ``target_…`` to the two data sets; those of one
+    refinery stand below its name, ``coteaching.forget_rate``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -262,7 +298,11 @@ class Params(BaseModel):
     pretraining: Pretraining
     clustering: Clustering
     adaptation: Adaptation
+    refining: Refining
     mmt: MutualMeanTeaching
+    core: Core
+    coteaching: CoTeaching
+    dmt: DynamicMutualTraining
     evaluation: Evaluation
     page: Page
 
@@ -273,6 +313,7 @@ class Params(BaseModel):
             raise ValueError(f"pretrained: expected {expected}, got {shown(self.start.pretrained)}")
         if self.source.root == NONE:
             self._go_without_a_source()
+        self._leave_other_methods_alone()
         height, width = self.size.image_height, self.size.image_width
         if self.batches.padding >= min(height, width):  # a view could be all black
             expected = f"less than the images' height and width ({min(height, width)})"
@@ -296,6 +337,14 @@ class Params(BaseModel):
             if share > 0:
                 raise ValueError(f"{key}: expected 0 where source_root is none, got {share}")
 
+    def _leave_other_methods_alone(self) -> None:
+        method = self.adaptation.method
+        for view in METHODS:
+            for field, default in type(getattr(self, view))().model_dump().items():
+                if view != method and (got := getattr(getattr(self, view), field)) != default:
+                    expected = f"{shown(default)} where method is not {view}, which alone would use it"
+                    raise ValueError(f"{view}.{field}: expected {expected}, got {shown(got)} with method {method}")
+
     def values(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of these keys of params.yaml."""
         found = {}
@@ -305,9 +354,13 @@ class Params(BaseModel):
         return found
 
 
+# views whose keys stand below their name
+METHODS = [view for view, field in Params.model_fields.items() if issubclass(field.annotation, OwnKeys)]  # type: ignore[arg-type]
+
+
 def keys_of(view: str) -> dict[str, str]:
     """The fields of a view of :class:`Params` and the keys of params.yaml that they stand for."""
-    prefix = f"{view}_" if view in ("source", "target") else ""
+    prefix = f"{view}_" if view in ("source", "target") else f"{view}." if view in METHODS else ""
     return {field: prefix + field for field in Params.model_fields[view].annotation.model_fields}  # type: ignore[union-attr]
 
 
@@ -327,13 +380,25 @@ def read_params(params_file: Path = PARAMS_FILE, rounds_file: Path = ROUNDS_FILE
 
 def checked(content: Mapping[Any, Any], path: Path) -> Params:
     """The parameters of these flat keys. Raises :class:`InputError` that names ``path`` as where they come from."""
+    content = unfolded(content)
     # before anything else: where a key is mistyped, the right one is missing
     if unknown := [key for key in content if key not in PLACES]:
         raise InputError(f"{path}: {_unknown(unknown[0])}{_and_more(unknown)}")
+    if missing := [key for key in PLACES if key not in content]:
+        raise InputError(f"{path}: {missing[0]}: missing{_and_more(missing)}")
     try:
         return Params.model_validate(by_view(content))
     except ValidationError as error:
         raise InputError(f"{path}: {_first_fault(error)}") from None
+
+
+def unfolded(content: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The keys of params.yaml with those that stand below a method's name as ``method.key``."""
+    found: dict[Any, Any] = {}
+    for key, value in content.items():
+        below = value if key in METHODS and isinstance(value, Mapping) else None
+        found |= {key: value} if below is None else {f"{key}.{each}": under for each, under in below.items()}
+    return found
 
 
 def by_view(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -424,7 +489,10 @@ def _unknown(key: object) -> str:
     """That this key is no parameter, and which may have been meant."""
     if not isinstance(key, str):
         return f"{shown(key)}: unknown parameter"
-    meant = get_close_matches(key[:100], PLACES, n=1)
+    if key in METHODS:
+        return f"{key}: expected its keys below it: {', '.join(keys_of(key))}"
+    below = [name for name in PLACES if name.partition(".")[2] == key]
+    meant = below or get_close_matches(key[:100], PLACES, n=1)
     name = key if re.fullmatch(r"[\w.-]{1,60}", key) else shown(key)
     return f"{name}: unknown parameter" + "".join(f", did you mean {each}?" for each in meant)
 
@@ -439,9 +507,7 @@ def _first_fault(error: ValidationError) -> str:
     first = faults[0]
     view, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("",)
     key = ".".join([keys_of(view)[inner[0]], *inner[1:]]) if inner else ""
-    if first["type"] == "missing":
-        text = f"{key}: missing"
-    elif first["type"] == "value_error":  # of one value, or of several of which it names the one to change
+    if first["type"] == "value_error":  # of one value, or of several of which it names the one to change
         text = f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
     else:
         message = re.sub(r"^\w+ should (be|have) | after validation.*", "", first["msg"])

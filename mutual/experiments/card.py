@@ -106,7 +106,7 @@ def what_it_is(facts: Facts) -> str:
     came = "" if facts.source == NONE else f" from {facts.source}"
     return (
         f"{which} for re-identification, adapted{came} to {facts.target} without labels by"
-        f" `{peer['params']['adaptation']['refinery']}`: {network['backbone']} with `{network['pooling']}` pooling,"
+        f" `{peer['params']['adaptation']['method']}`: {network['backbone']} with `{network['pooling']}` pooling,"
         f" from images of {peer['height']} x {peer['width']} pixels (height x width) to L2-normalised features of"
         f" {first.features} numbers. Each file holds a student and its mean teacher; the figures are the teacher's."
     )

@@ -16,7 +16,8 @@ ACCURACY = {"mAP": "mAP", "rank1": "rank-1", "rank5": "rank-5", "rank10": "rank-
 PROTOCOLS = {"direct": "direct transfer", "last": "last", "best_on_test": "best on test"}
 FIGURES = [f"{protocol}_{key}" for protocol in PROTOCOLS for key in ACCURACY]
 PUBLISHED_AS = {"direct transfer": "direct", "MMT": "best_on_test"}  # the authors' protocol
-NAMED = ("seeds", "refinery", "clustering", "clusters", "backbone")  # and the keys of the refineries
+OLD_KEY = "refinery"  # of the method
+NAMED = ("seeds", "method", "clustering", "clusters", "backbone")  # and the keys of the refineries
 
 Params = Mapping[str, Any]
 Row = dict[str, Any]
@@ -70,21 +71,21 @@ def but_for_seeds(params: Params) -> dict[str, Any]:
 def method(params: Params) -> str:
     """What the refinery calls itself with these parameters."""
     try:
-        return find_refinery(refinery(params)).title(params)
+        return find_refinery(chosen(params)).title(params)
     except InputError:  # an experiment of a commit with a refinery that is not here
-        return refinery(params)
+        return chosen(params)
 
 
-def refinery(params: Params) -> str:
-    """Its name; older experiments had no choice of it and are MMT's."""
-    name: str = params.get("refinery", "mmt")
+def chosen(params: Params) -> str:
+    """The refinery's name; older experiments called the key otherwise, the oldest had no choice and are MMT's."""
+    name: str = params.get("method", params.get(OLD_KEY, "mmt"))
     return name
 
 
 def refinery_keys(params: Params) -> tuple[str, ...]:
     """The parameters that it takes; none where it is not here."""
     try:
-        return find_refinery(refinery(params)).keys
+        return find_refinery(chosen(params)).keys
     except InputError:
         return ()
 
@@ -105,7 +106,7 @@ def label(params: Params) -> str:
 def unique_labels(groups: Sequence[Params]) -> list[str]:
     """A label for each group of one task; what else differs among the groups follows as key=value."""
     labels = [label(params) for params in groups]
-    named = {*NAMED, *(key for params in groups for key in refinery_keys(params))}
+    named = {*NAMED, OLD_KEY, *(key for params in groups for key in refinery_keys(params))}
     keys = [key for key in varying(groups) if key not in named]
     labels = [text + settings(params, keys) for text, params in zip(labels, groups, strict=True)]
     for text in {text for text in labels if labels.count(text) > 1}:

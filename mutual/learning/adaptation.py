@@ -123,6 +123,8 @@ def step(
         hard = [hard_losses(x[count:], y[count:, within.clusters :], of_source, smoothing) for x, y in outputs]
         losses["source"] = torch.stack([ce + tri for ce, tri in hard]).sum()
         losses["total"] = losses["total"] + within.source_weight * losses["source"]
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * refinery.lr_factor(iteration, within.iterations)
     optimizer.zero_grad()
     losses["total"].backward()
     optimizer.step()

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mutual.refineries.contract import Refinery, Step
+from mutual.refineries.contract import Refinery, Step, networks_of
 from mutual.refineries.losses import hard_losses
 
 
@@ -31,5 +31,4 @@ class HardLabels(Refinery):
     @classmethod
     def title(cls, params: Mapping[str, Any]) -> str:
         """The number of networks tells the baselines apart."""
-        peers = len(params["seeds"])
-        return f"{ {1: 'one network', 2: 'two networks'}.get(peers, f'{peers} networks') }, hard labels"
+        return f"{networks_of(params)}, hard labels"

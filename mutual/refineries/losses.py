@@ -23,6 +23,11 @@ def hard_cross_entropy(logits: Tensor, targets: Targets, smoothing: float) -> Te
     return (targets.weights * F.cross_entropy(logits, believed, label_smoothing=smoothing, reduction="none")).mean()
 
 
+def cross_entropies(logits: Tensor, targets: Targets) -> Tensor:
+    """(B,) cross entropy of each image against the labels, or the soft labels where there are any."""
+    return F.cross_entropy(logits, targets.labels if targets.soft is None else targets.soft, reduction="none")
+
+
 def soft_cross_entropy(logits: Tensor, probabilities: Tensor) -> Tensor:
     """Cross entropy of softmax(logits) against the teachers' (B, C) class probabilities (paper, equation 7)."""
     return -(probabilities * F.log_softmax(logits, dim=1)).sum(1).mean()

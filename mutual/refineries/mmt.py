@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mutual.networks.reid import ReidNetwork
-from mutual.refineries.contract import Refinery, Step
+from mutual.refineries.contract import Refinery, Step, networks_of
 from mutual.refineries.losses import (
     Triplets,
     hard_cross_entropy,
@@ -15,7 +15,7 @@ from mutual.refineries.losses import (
     soft_cross_entropy,
     soft_triplet,
 )
-from mutual.refineries.teacher import update_teacher
+from mutual.refineries.teacher import move_teachers
 
 
 class MutualMeanTeaching(Refinery):
@@ -67,14 +67,13 @@ class MutualMeanTeaching(Refinery):
 
     def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
         """Each teacher moves towards its student."""
-        for teacher, student in zip(teachers or (), students, strict=teachers is not None):
-            update_teacher(teacher, student, done, self.alpha)
+        move_teachers(teachers, students, done, self.alpha)
 
     @classmethod
     def title(cls, params: Mapping[str, Any]) -> str:
         """By what it has and lacks, as the paper's ablation calls it."""
         ce, triplet, peers = params["soft_ce_weight"], params["soft_tri_weight"], len(params["seeds"])
-        networks = {1: "one network", 2: "two networks"}.get(peers, f"{peers} networks")
+        networks = networks_of(params)
         if ce == triplet == 0:
             return f"{networks}, hard labels" + ("" if params["alpha"] == 0 else ", mean teachers")
         lacks = {

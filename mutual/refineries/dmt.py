@@ -1,0 +1,135 @@
+"""DMT, dynamic mutual training (Feng et al., Pattern Recognition 130, 2022): images count by how two networks see them.
+
+The authors' weights, selection and phases, for re-identification, for which they have no code: a phase is a round, and
+what a network says of an image is its softmax over the clusters' centroids.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from mutual.base.errors import InputError
+from mutual.clusters.pseudo_labels import cluster_means
+from mutual.networks.reid import ReidNetwork
+from mutual.refineries.contract import Refinery, Step, Targets, title_of
+from mutual.refineries.losses import hard_losses
+from mutual.refineries.teacher import move_teachers
+
+
+def agreement_weights(own: Tensor, labels: Tensor, confidences: Tensor, gamma1: float, gamma2: float) -> Tensor:
+    """(B,) weights of images that another network labelled with (B,) ``labels`` and ``confidences``.
+
+    ``own``: (B, C) probabilities of the network that learns. Where it agrees: its probability of the label to the power
+    of gamma1. Where it does not: that to the power of gamma2 if it is the less sure of the two, else 0.
+    """
+    sure, mine = own.max(1)
+    of_label = own.gather(1, labels[:, None])[:, 0]
+    unlike = torch.where(sure <= confidences, of_label**gamma2, 0.0)
+    return torch.where(mine == labels, of_label**gamma1, unlike)
+
+
+def most_confident(confidences: np.ndarray, share: float) -> np.ndarray:
+    """(N,) bool: the share of the (N,) confidences that is highest; of 1 all of them.
+
+    The authors' rule: those above the one in place int(1 - share N) from the end, so that two are missing, and none are
+    left of three.
+    """
+    if share >= 1:
+        return np.ones(len(confidences), bool)
+    if share * len(confidences) < 2:  # the place would be the first
+        return np.zeros(len(confidences), bool)
+    ascending = np.sort(confidences)
+    return confidences > ascending[int(-share * len(ascending) + 1)]
+
+
+def over_centroids(features: np.ndarray, labels: np.ndarray, temperature: float) -> Tensor:
+    """(N, C) float32: softmax of the cosines of (N, D) features and their clusters' means, over ``temperature``."""
+    means = torch.from_numpy(cluster_means(features, labels))
+    cosines = torch.from_numpy(features) @ F.normalize(means).T
+    return (cosines / temperature).softmax(1)
+
+
+class Said(NamedTuple):
+    """What the other peers say of all N images, and which of them are used."""
+
+    labels: Tensor  # (N,) int64
+    confidences: Tensor  # (N,) float32
+    used: Tensor  # (N,) bool
+
+
+class DynamicMutualTraining(Refinery):
+    """Cross entropy and softmax-triplet loss against the other peers' labels, each image with its weight.
+
+    A network's labels and confidences are those at the start of the round (of its mean teacher, if there is one), of
+    the images of which it is most sure: a share of ``number / rounds`` in round ``number``.
+    """
+
+    keys = ("alpha", "triplet_weight", "label_smoothing", "dmt.gamma1", "dmt.gamma2", "dmt.rounds", "dmt.temperature")
+    terms = ("hard_ce", "hard_tri", "weight")
+    least_peers = 2
+
+    def __init__(
+        self,
+        alpha: float,
+        triplet_weight: float,
+        label_smoothing: float,
+        gamma1: float,
+        gamma2: float,
+        rounds: int,
+        temperature: float,
+    ) -> None:
+        self.alpha = alpha
+        self.triplet_weight = triplet_weight
+        self.label_smoothing = label_smoothing
+        self.gammas = (gamma1, gamma2)
+        self.rounds = rounds
+        self.temperature = temperature
+        self.teaching = alpha > 0
+        self.said: list[Said] = []  # to each peer
+
+    def begin(self, number: int, labels: np.ndarray, look: Callable[[], Sequence[np.ndarray]]) -> None:
+        """What is said of all images to each peer: of several others it is the mean of their probabilities.
+
+        Raises :class:`InputError` where the round's share is no image.
+        """
+        probabilities = [over_centroids(features, labels, self.temperature) for features in look()]
+        labelled = torch.from_numpy(labels >= 0)
+        self.said = []
+        for i in range(len(probabilities)):
+            others = torch.stack([each for j, each in enumerate(probabilities) if j != i]).mean(0)
+            confidences, named = others.max(1)
+            used = torch.zeros(len(labels), dtype=torch.bool)
+            of_labelled = most_confident(confidences[labelled].numpy(), number / self.rounds)
+            used[labelled] = torch.from_numpy(of_labelled)
+            if not of_labelled.any():
+                share = f"of which round {number} uses {number} of {self.rounds} parts, two left out"
+                raise InputError(f"dmt.rounds: expected more images than {len(of_labelled)}, {share}")
+            self.said.append(Said(named, confidences, used))
+
+    def loss(self, step: Step) -> dict[str, Tensor]:
+        """The sum over the peers, of each the mean over the images that it uses; ``weight`` is the images' mean."""
+        pairs, weights = [], []
+        for (pooled, logits), said in zip(step.students, self.said, strict=True):
+            labels, confidences, used = (each[step.rows.cpu()].to(logits.device) for each in said)
+            w = agreement_weights(logits.detach().softmax(1), labels, confidences, *self.gammas) * used
+            if step.targets.weights is not None:
+                w = w * step.targets.weights
+            in_mean = w * (len(used) / used.sum().clamp(min=1))  # a batch of unused images moves nothing
+            pairs.append(hard_losses(pooled, logits, Targets(labels, in_mean), self.label_smoothing))
+            weights.append(in_mean.mean())
+        ce, tri = (torch.stack(terms).sum() for terms in zip(*pairs, strict=True))
+        weight = torch.stack(weights).mean()
+        return {"total": ce + self.triplet_weight * tri, "hard_ce": ce, "hard_tri": tri, "weight": weight}
+
+    def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
+        """Each teacher moves towards its student."""
+        move_teachers(teachers, students, done, self.alpha)
+
+    @classmethod
+    def title(cls, params: Mapping[str, Any]) -> str:
+        """As the authors call it."""
+        return title_of("DMT", params)
