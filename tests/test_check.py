@@ -49,6 +49,12 @@ def test_what_it_writes_does_not_depend_on_the_parameters(project: Path) -> None
         ("\nkeep_features: last", "\nkeep_features: lst", r"params\.yaml: keep_features: "),
         ("\nmethod: mmt", "\nmethod: mtm", r"params\.yaml: method: expected core, coteaching, .* or self, got 'mtm'"),
         ("\nmethod: mmt", "\nmethod: losses", r"params\.yaml: method: expected core, .* or self, got 'losses'"),
+        (
+            "\n  forget_rate: 0.2",
+            "\n  forget_rate: 0.5",
+            r"params\.yaml: coteaching\.forget_rate: expected 0\.2 ",
+        ),
+        ("\n  forget_rate: 0.2", "\n  forget_rate: 1", r"params\.yaml: coteaching\.forget_rate: expected less than 1"),
     ],
 )
 def test_what_no_stage_reads_is_refused_too(project: Path, old: str, new: str, message: str) -> None:
@@ -56,6 +62,17 @@ def test_what_no_stage_reads_is_refused_too(project: Path, old: str, new: str, m
     with pytest.raises(InputError, match=rf"^{message}[^\n]*$"):
         check.main()
     assert not check.CHECKED.exists()
+
+
+@pytest.mark.parametrize(("method", "refused"), [("mmt", False), ("self", False), ("core", True), ("dmt", True)])
+def test_a_method_that_needs_two_networks_says_so(project: Path, method: str, refused: bool) -> None:
+    change("\nmethod: mmt", f"\nmethod: {method}")
+    change("\n  - 1\n  - 2\n", "\n  - 1\n")
+    if not refused:
+        check.main()
+        return
+    with pytest.raises(InputError, match=rf"^params\.yaml: seeds: method {method} needs 2 networks at least, got 1$"):
+        check.main()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.snippets import calls
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-METHOD = (ROOT / "docs/method.md").read_text(encoding="utf-8")
+METHOD = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("docs/method.md", "docs/refineries.md"))
 EXTENDING = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 SECTIONS = {part.split("\n", 1)[0]: part for part in re.split(r"(?m)^## ", EXTENDING)[1:]}
 CODE = ("demo", "mutual", "stages", "tools", "params.yaml", "rounds.yaml", "dvc.yaml", "pyproject.toml")
@@ -209,7 +209,7 @@ def test_a_parameter_touches_two_files_and_dvc_yaml_follows(applied: tuple[Path,
     lines = (folder / "dvc.yaml").read_text(encoding="utf-8").splitlines()
     stage = next(i for i, line in enumerate(lines) if line == "  train:")
     following = next(i for i in range(stage + 1, len(lines)) if re.match(r"  \w+:$", lines[i]))
-    assert [i for i, line in enumerate(lines) if line.strip() == "- triplet_margin" and stage < i < following]
+    assert [i for i, line in enumerate(lines) if line.strip() == "- margin.triplet_margin" and stage < i < following]
     assert sum("triplet_margin" in line for line in lines) == 1
     assert any("mutual/clusters/agglomeration.py" in line or line.strip() == "- mutual/clusters" for line in lines)
 

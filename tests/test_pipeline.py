@@ -178,8 +178,9 @@ def test_forced_again_every_byte_is_the_same(project: Path) -> None:
     assert [lock.read_bytes() for lock in locks] == before
 
 
-def test_a_changed_alpha_reruns_training_and_what_follows(project: Path) -> None:
-    output = dvc(project, "exp", "run", "--set-param", "alpha=0.3", "--name", "faster")
+def test_another_method_reruns_training_and_what_follows(project: Path) -> None:
+    change = settings({"method": "coteaching", "coteaching.forget_rate": 0.5, "alpha": 0.3})
+    output = dvc(project, "exp", "run", *change, "--name", "faster")
     again = ["train@r01", "evaluate@r01", *(f"{stage}@r02" for stage in EACH_ROUND)]
     assert stages_run(output) == ["check", *again, "last", "page", "report"]
     assert "last_mAP" in dvc(project, "metrics", "diff", "--all", "HEAD", "faster")

@@ -1,0 +1,56 @@
+"""The smallest project that goes from pictures to a model card in seconds: a herd, without a source or labels."""
+
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from mutual.networks.backbones import backbone
+
+TOP = Path(__file__).parents[1]
+CHANGES = {
+    "source_name": "none",
+    "source_root": "none",
+    "weights": "theirs.safetensors",
+    "target_layout": "heap",
+    "target_root": "herd",
+    "target_name": "herd",
+    "image_height": "32",
+    "image_width": "16",
+    "batch_size": "16",
+    "clusters": "4",
+    "iterations": "2",
+    "page_pictures": "false",
+}
+
+
+def draw_herd(**changes: str) -> None:
+    """Twenty-four pictures, the backbone of some ResNet-18, and parameters that name both, in the current folder."""
+    random = np.random.default_rng(1)
+    for i in range(24):
+        colour = np.array([[[40, 90, 200], [200, 40, 90], [90, 200, 40], [200, 200, 200]][i % 4]])
+        picture = np.clip(colour + random.integers(-30, 30, (40, 20, 3)), 0, 255).astype(np.uint8)
+        path = Path(f"herd/{i:02d}.png")
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(picture).save(path)
+    text = (TOP / "params.yaml").read_text()
+    for key, value in (CHANGES | changes).items():
+        text, count = re.subn(f"(?m)^{key}: .*$", f"{key}: {value}", text)
+        assert count == 1, key
+    Path("params.yaml").write_text(text)
+    Path("rounds.yaml").write_text("rounds:\n  r01: r00\n")
+    torch.manual_seed(3)
+    save_file(dict(backbone("resnet18", stem_relu=False).state_dict()), "theirs.safetensors")
+
+
+def stage(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """Run ``train --round r01 --start r00``, say, in this process."""
+    name, *arguments = line.split()
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    import_module(f"stages.{name}").main()
