@@ -16,6 +16,7 @@ from torch import Tensor
 
 from mutual.base.errors import InputError
 from mutual.networks.reid import ReidNetwork
+from mutual.refineries.teacher import update_teacher
 
 
 class Output(NamedTuple):
@@ -59,13 +60,14 @@ class Refinery(ABC):
     follows the dot. ``terms`` name its losses, and what else it tells of a step, in the order in which tables show
     them. ``least_peers`` is how many networks it needs. ``teaching`` says whether mean teachers see the batches, and so
     stand in :attr:`Step.teachers`. The result's peers hold the students and their teachers, which without ``teaching``
-    are the students themselves.
+    are the students themselves. ``alpha`` is the teachers' momentum.
     """
 
     keys: ClassVar[tuple[str, ...]] = ()
     terms: ClassVar[tuple[str, ...]] = ()
     least_peers: ClassVar[int] = 1
     teaching: bool = False
+    alpha: float = 0.0
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -90,10 +92,13 @@ class Refinery(ABC):
     def loss(self, step: Step) -> Mapping[str, Tensor]:
         """``total``, which all students descend together, and the terms that were computed: scalars."""
 
-    def after_step(  # noqa: B027
-        self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int
-    ) -> None:
-        """What happens once the students have moved, ``done`` iterations of adaptation before this one."""
+    def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
+        """What happens once the students have moved, ``done`` iterations of adaptation before this one.
+
+        Each teacher, if there are any, moves towards its student.
+        """
+        for teacher, student in zip(teachers or (), students, strict=teachers is not None):
+            update_teacher(teacher, student, done, self.alpha)
 
     def state(self) -> dict[str, Tensor]:
         """What the next round needs beside the peers; written with them and handed to :meth:`load_state`."""

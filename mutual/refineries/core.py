@@ -11,11 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mutual.networks.reid import ReidNetwork
 from mutual.refineries.contract import Refinery, Step, Targets, title_of
 from mutual.refineries.losses import Triplets, hard_cross_entropy, hard_triplet, soft_cross_entropy
-from mutual.refineries.teacher import move_teachers
-from mutual.refineries.trust import Trust, given_and_own
+from mutual.refineries.trust import Trust
 
 
 class CollaborativeRefining(Refinery):
@@ -61,45 +59,24 @@ class CollaborativeRefining(Refinery):
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """The sum over the peers, of what there is at this point of the round."""
-        judges = [each.logits.detach() for each in step.teachers or step.students]
         opens = self.opens(step.iteration, step.iterations)
-        losses = self.as_self(step, judges) if opens else self.from_peers(step, judges)
-        losses["total"] = losses["total"] + self.triplet_weight * losses["tri"]
-        return losses
+        losses = self.trust.losses(step, self.label_smoothing) if opens else self.from_peers(step)
+        return losses | {"total": losses["total"] + self.triplet_weight * losses["tri"]}
 
-    def as_self(self, step: Step, judges: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Of the given labels and a network's own predictions, as in SELF."""
-        weights = self.trust.of(judges[0], len(judges))
-        found = [
-            given_and_own(output, step.targets, judge.argmax(1), w, self.label_smoothing)
-            for output, judge, w in zip(step.students, judges, weights, strict=True)
-        ]
-        given, own, tri = (torch.stack(terms) for terms in zip(*found, strict=True))
-        losses = (1 - weights) * given + weights * own
-        self.trust.add(losses, len(step.rows))
-        terms = {"given_ce": given.sum(), "own_ce": own.sum(), "tri": tri.sum(), "trust": weights.mean()}
-        return {"total": losses.sum()} | terms
-
-    def from_peers(self, step: Step, judges: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Of the mean of the other peers' probabilities and of its label."""
-        probabilities = [judge.softmax(1) for judge in judges]
+    def from_peers(self, step: Step) -> dict[str, Tensor]:
+        """Against the mean of the other peers' probabilities, and its label."""
+        probabilities = [each.logits.detach().softmax(1) for each in step.teachers or step.students]
         peer, soft, triplets = [], [], []
         for i, (pooled, logits) in enumerate(step.students):
-            others = [probabilities[j] for j in range(len(judges)) if j != i]
-            believed = torch.stack(others).mean(0)
+            believed = torch.stack([probabilities[j] for j in range(len(probabilities)) if j != i]).mean(0)
             labels = believed.argmax(1)
             ce = hard_cross_entropy(logits, Targets(labels, step.targets.weights), 0.0)
-            if self.selective:
-                ce = ce * (logits.detach().argmax(1) == labels).float().mean()
-            peer.append(ce)
+            agreement = (logits.detach().argmax(1) == labels).float().mean() if self.selective else 1.0
+            peer.append(ce * agreement)
             soft.append(soft_cross_entropy(logits, believed))
             triplets.append(hard_triplet(Triplets.hardest(pooled, labels).log_ratios, step.targets.weights))
         peer_ce, soft_ce, tri = (torch.stack(terms).sum() for terms in (peer, soft, triplets))
         return {"total": peer_ce + soft_ce, "peer_ce": peer_ce, "peer_soft_ce": soft_ce, "tri": tri}
-
-    def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
-        """Each teacher moves towards its student."""
-        move_teachers(teachers, students, done, self.alpha)
 
     def state(self) -> dict[str, Tensor]:
         """The trust, and the pass that has begun."""

@@ -3,17 +3,15 @@
 As the authors' code selects, for pseudo labels: what is noise is learned late, so that its loss is large.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mutual.base.errors import InputError
-from mutual.networks.reid import ReidNetwork
 from mutual.refineries.contract import Refinery, Step, title_of
 from mutual.refineries.losses import cross_entropies, hard_losses
-from mutual.refineries.teacher import move_teachers
 
 
 def forget_share(number: int, rate: float, rounds: int, exponent: float) -> float:
@@ -80,10 +78,6 @@ class CoTeaching(Refinery):
         ce, tri = (torch.stack(terms).sum() for terms in zip(*pairs, strict=True))
         forgotten = ce.new_tensor(forget)
         return {"total": ce + self.triplet_weight * tri, "hard_ce": ce, "hard_tri": tri, "forgotten": forgotten}
-
-    def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
-        """Each teacher moves towards its student."""
-        move_teachers(teachers, students, done, self.alpha)
 
     @classmethod
     def title(cls, params: Mapping[str, Any]) -> str:

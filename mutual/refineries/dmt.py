@@ -14,10 +14,8 @@ from torch.nn import functional as F
 
 from mutual.base.errors import InputError
 from mutual.clusters.pseudo_labels import cluster_means
-from mutual.networks.reid import ReidNetwork
 from mutual.refineries.contract import Refinery, Step, Targets, title_of
 from mutual.refineries.losses import hard_losses
-from mutual.refineries.teacher import move_teachers
 
 
 def agreement_weights(own: Tensor, labels: Tensor, confidences: Tensor, gamma1: float, gamma2: float) -> Tensor:
@@ -124,10 +122,6 @@ class DynamicMutualTraining(Refinery):
         ce, tri = (torch.stack(terms).sum() for terms in zip(*pairs, strict=True))
         weight = torch.stack(weights).mean()
         return {"total": ce + self.triplet_weight * tri, "hard_ce": ce, "hard_tri": tri, "weight": weight}
-
-    def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
-        """Each teacher moves towards its student."""
-        move_teachers(teachers, students, done, self.alpha)
 
     @classmethod
     def title(cls, params: Mapping[str, Any]) -> str:

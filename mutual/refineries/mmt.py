@@ -1,12 +1,11 @@
 """Mutual Mean-Teaching (Ge, Chen and Li, ICLR 2020), as the authors' code computes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mutual.networks.reid import ReidNetwork
 from mutual.refineries.contract import Refinery, Step, networks_of
 from mutual.refineries.losses import (
     Triplets,
@@ -15,7 +14,6 @@ from mutual.refineries.losses import (
     soft_cross_entropy,
     soft_triplet,
 )
-from mutual.refineries.teacher import move_teachers
 
 
 class MutualMeanTeaching(Refinery):
@@ -64,10 +62,6 @@ class MutualMeanTeaching(Refinery):
         total = (1 - self.soft_ce_weight) * ce + self.soft_ce_weight * ce_soft
         total = total + (1 - self.soft_tri_weight) * tri + self.soft_tri_weight * tri_soft
         return {"total": total, "hard_ce": ce, "soft_ce": ce_soft, "hard_tri": tri, "soft_tri": tri_soft}
-
-    def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
-        """Each teacher moves towards its student."""
-        move_teachers(teachers, students, done, self.alpha)
 
     @classmethod
     def title(cls, params: Mapping[str, Any]) -> str:

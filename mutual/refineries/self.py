@@ -8,13 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from mutual.networks.reid import ReidNetwork
 from mutual.refineries.contract import Refinery, Step, title_of
-from mutual.refineries.teacher import move_teachers
-from mutual.refineries.trust import Trust, given_and_own
+from mutual.refineries.trust import Trust
 
 
 class OwnPredictions(Refinery):
@@ -39,23 +36,8 @@ class OwnPredictions(Refinery):
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """The sum over the peers; ``trust`` is the mean of their w."""
-        weights = self.trust.of(step.students[0].logits, len(step.students))
-        given, own, triplets = [], [], []
-        for output, judge, w in zip(step.students, step.teachers or step.students, weights, strict=True):
-            predicted = judge.logits.detach().argmax(1)
-            ce, own_ce, tri = given_and_own(output, step.targets, predicted, w, self.label_smoothing)
-            given.append(ce)
-            own.append(own_ce)
-            triplets.append(tri)
-        losses = (1 - weights) * torch.stack(given) + weights * torch.stack(own)
-        self.trust.add(losses, len(step.rows))
-        ce, own_ce, tri = (torch.stack(terms).sum() for terms in (given, own, triplets))
-        total = losses.sum() + self.triplet_weight * tri
-        return {"total": total, "given_ce": ce, "own_ce": own_ce, "tri": tri, "trust": weights.mean()}
-
-    def after_step(self, students: Sequence[ReidNetwork], teachers: Sequence[ReidNetwork] | None, done: int) -> None:
-        """Each teacher moves towards its student."""
-        move_teachers(teachers, students, done, self.alpha)
+        losses = self.trust.losses(step, self.label_smoothing)
+        return losses | {"total": losses["total"] + self.triplet_weight * losses["tri"]}
 
     def state(self) -> dict[str, Tensor]:
         """The trust, and the pass that has begun."""

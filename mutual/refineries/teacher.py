@@ -1,7 +1,5 @@
 """The mean teacher: an average of its student over the iterations (Tarvainen and Valpola, 2017)."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import nn
 
@@ -16,11 +14,3 @@ def update_teacher(teacher: nn.Module, student: nn.Module, iteration: int, alpha
     """teacher = a * teacher + (1 - a) * student, over the parameters; the teacher's buffers move by themselves."""
     share = 1 - momentum(iteration, alpha)
     torch._foreach_lerp_(list(teacher.parameters()), [p.detach() for p in student.parameters()], share)
-
-
-def move_teachers(
-    teachers: Sequence[nn.Module] | None, students: Sequence[nn.Module], iteration: int, alpha: float
-) -> None:
-    """Each teacher, if there are any, towards its student: see :func:`update_teacher`."""
-    for teacher, student in zip(teachers or (), students, strict=teachers is not None):
-        update_teacher(teacher, student, iteration, alpha)

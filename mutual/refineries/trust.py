@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mutual.base.errors import InputError
-from mutual.refineries.contract import Output, Targets
+from mutual.refineries.contract import Step, Targets
 from mutual.refineries.losses import Triplets, hard_cross_entropy, hard_triplet
 
 TRUST, SUMS, SEEN = "trust", "sums", "seen"
@@ -36,6 +36,28 @@ class Trust:
             )
         return self.weights.to(outputs)
 
+    def losses(self, step: Step, smoothing: float) -> dict[str, Tensor]:
+        """Of each network -(1 - w) log p(label) - w log p(own), summed; ``tri`` is the triplet loss, mixed likewise.
+
+        A network's own label is what it predicts itself, or its mean teacher where there is one. The step is counted.
+        """
+        weights = self.of(step.students[0].logits, len(step.students))
+        given, own, triplets = [], [], []
+        for (pooled, logits), judge, w in zip(step.students, step.teachers or step.students, weights, strict=True):
+            targets = Targets(judge.logits.detach().argmax(1), step.targets.weights)
+            given.append(hard_cross_entropy(logits, step.targets, smoothing))
+            own.append(hard_cross_entropy(logits, targets, 0.0))
+            of_given, of_own = (
+                hard_triplet(Triplets.hardest(pooled, labels).log_ratios, targets.weights)
+                for labels in (step.targets.labels, targets.labels)
+            )
+            triplets.append((1 - w) * of_given + w * of_own)
+        given_ce, own_ce, tri = (torch.stack(terms) for terms in (given, own, triplets))
+        losses = (1 - weights) * given_ce + weights * own_ce
+        self.add(losses, len(step.rows))
+        terms = {"given_ce": given_ce.sum(), "own_ce": own_ce.sum(), "tri": tri.sum(), "trust": weights.mean()}
+        return {"total": losses.sum()} | terms
+
     def add(self, losses: Tensor, images: int) -> None:
         """Count a step: each peer's mean loss, (P,), of so many images."""
         sums = losses.detach().double() * images
@@ -56,19 +78,3 @@ class Trust:
             raise InputError(f"the round before handed on {', '.join(state)}: expected the trust in the networks")
         self.weights, self.sums = state.get(TRUST), state.get(SUMS)
         self.seen = int(state[SEEN]) if state else 0
-
-
-def given_and_own(
-    output: Output, targets: Targets, own: Tensor, trust: Tensor, smoothing: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The two cross entropies, against the labels and against (B,) ``own`` ones, and the triplet loss.
-
-    The triplet loss is (1 - trust) times that of the labels' triplets, trust times that of the own ones.
-    """
-    given_ce = hard_cross_entropy(output.logits, targets, smoothing)
-    own_ce = hard_cross_entropy(output.logits, Targets(own, targets.weights), 0.0)
-    tri = [
-        hard_triplet(Triplets.hardest(output.pooled, labels).log_ratios, targets.weights)
-        for labels in (targets.labels, own)
-    ]
-    return given_ce, own_ce, (1 - trust) * tri[0] + trust * tri[1]
