@@ -197,6 +197,22 @@ def test_lists_of_another_length_keep_the_comment_below(folder: Path, monkeypatc
     assert path.read_text(encoding="utf-8") == before
 
 
+def test_a_preset_may_change_the_keys_of_a_method(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    own = "params:\n  method: coteaching\n  coteaching:\n    forget_rate: 0.5\n"
+    (folder / "presets/mine.yaml").write_text(f"# mine\nfrom: demo\nrounds: 5\n{own}", encoding="utf-8")
+    use("mine", monkeypatch)
+    found = read_params()
+    assert (found.adaptation.method, found.coteaching.forget_rate, found.coteaching.forget_rounds) == (
+        "coteaching",
+        0.5,
+        3,
+    )
+    after = before.replace("\nmethod: mmt\n", "\nmethod: coteaching\n").replace("forget_rate: 0.2", "forget_rate: 0.5")
+    assert path.read_text(encoding="utf-8") == after
+
+
 def test_without_a_name_they_are_listed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -110,9 +110,10 @@ class DynamicMutualTraining(Refinery):
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """The sum over the peers, of each the mean over the images that it uses; ``weight`` is the images' mean."""
+        self.said = [Said(*(each.to(step.rows.device) for each in said)) for said in self.said]
         pairs, weights = [], []
         for (pooled, logits), said in zip(step.students, self.said, strict=True):
-            labels, confidences, used = (each[step.rows.cpu()].to(logits.device) for each in said)
+            labels, confidences, used = (each[step.rows] for each in said)
             w = agreement_weights(logits.detach().softmax(1), labels, confidences, *self.gammas) * used
             if step.targets.weights is not None:
                 w = w * step.targets.weights
