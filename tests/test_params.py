@@ -124,6 +124,13 @@ def test_every_missing_parameter_is_named(tmp_path: Path, rounds_file: Path, key
     assert refusal(params_file(tmp_path, **{key: None}), rounds_file) == f"{key}: missing"
 
 
+def test_too_few_clusters_for_a_batch_are_refused(tmp_path: Path, rounds_file: Path) -> None:
+    fault = "clusters: expected 16 at least, for a batch of 64 with 4 each, got 15"
+    assert refusal(params_file(tmp_path, clusters="15"), rounds_file) == fault
+    read_params(params_file(tmp_path, clusters="16"), rounds_file)
+    read_params(params_file(tmp_path, clusters="15", clustering='"dbscan"'), rounds_file)
+
+
 # --- keys of one method ----------------------------------------------------------------------------------------------
 
 OWN = [key for method in METHODS for key in keys_of(method).values()]

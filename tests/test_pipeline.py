@@ -16,7 +16,8 @@ from mutual.base.documents import read_yaml
 from tools.imports import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
-FIRST = ["check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "pretrain@1", "pretrain@2", "direct"]
+DATA = ["check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "check_target"]
+FIRST = [*DATA, "pretrain@1", "pretrain@2", "direct"]
 EACH_ROUND = ["extract", "cluster", "train", "evaluate"]
 ALL = [*FIRST, *(f"{stage}@r0{i}" for i in (1, 2) for stage in EACH_ROUND), "last", "page", "report"]
 

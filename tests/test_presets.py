@@ -279,6 +279,7 @@ def test_dvc_makes_every_stage_of_every_round(name: str, pipeline: Path, monkeyp
     looped = [f"{stage}@{number}" for stage in ("extract", "cluster", "train", "evaluate") for number in rounds]
     once = [
         "check",
+        "check_target",
         "last",
         "prepare@source",
         "prepare@target",

@@ -321,6 +321,10 @@ class Params(BaseModel):
         if self.batches.batch_size * height * width > PIXELS:
             got = f"{self.batches.batch_size} x {height} x {width}"
             raise ValueError(f"batch_size: expected at most {PIXELS} pixels in a batch, got {got}")
+        fewest = -(-self.batches.batch_size // self.batches.instances)
+        if self.clustering.clustering == "kmeans" and self.clustering.clusters < fewest:
+            expected = f"{fewest} at least, for a batch of {self.batches.batch_size} with {self.batches.instances} each"
+            raise ValueError(f"clusters: expected {expected}, got {self.clustering.clusters}")
         return self
 
     def _go_without_a_source(self) -> None:

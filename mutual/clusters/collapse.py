@@ -8,6 +8,12 @@ from mutual.base.errors import InputError
 LEAST_VARIANCE = float(np.finfo(np.float32).eps)
 
 
+def check_count(clusters: int, images: int) -> None:
+    """Raise :class:`InputError` where there are more clusters than images."""
+    if clusters > images:
+        raise InputError(f"clusters: {clusters} clusters need as many images, the target's training set has {images}")
+
+
 def check_features(features: np.ndarray, what: str, clusters: int = 2) -> None:
     """Raise :class:`InputError` naming ``what`` unless the (N, D) float32 features tell images apart.
 
@@ -31,8 +37,7 @@ def check_features(features: np.ndarray, what: str, clusters: int = 2) -> None:
         raise InputError(
             f"{what}: those of all {count} images are the same: the network has collapsed, or the images are copies"
         )
-    if clusters > count:
-        raise InputError(f"clusters: {clusters} clusters need as many images, the target's training set has {count}")
+    check_count(clusters, count)
     different = len({row.tobytes() for row in features})
     if clusters > different:
         raise InputError(
