@@ -186,6 +186,8 @@ def test_a_wrong_key_of_a_method_is_named(
         ("coteaching", "0.2", "coteaching: expected its keys below it: forget_rate, forget_rounds, exponent"),
         ("coteaching", "[1]", "coteaching: expected its keys below it: forget_rate, forget_rounds, exponent"),
         ("core", "{5: 1}", "core.5: unknown parameter"),
+        ("core", "", "core: expected its keys below it: opening, opening_lr, selective"),
+        ("dmt.gamma1", "1.0", "dmt.gamma1: expected gamma1 below dmt, indented"),
         ("alpha", "{x: 1}", "alpha: expected a valid number, got {'x': 1}"),
     ],
 )

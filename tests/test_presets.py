@@ -213,6 +213,22 @@ def test_a_preset_may_change_the_keys_of_a_method(folder: Path, monkeypatch: pyt
     assert path.read_text(encoding="utf-8") == after
 
 
+@pytest.mark.parametrize(
+    ("own", "fault"),
+    [
+        ("  coteaching: 5\n", "coteaching: expected its keys below it: forget_rate"),
+        ("  coteaching:\n    rate: 5\n", "coteaching.rate: unknown parameter"),
+        ("  coteaching.forget_rate: 0.3\n", "coteaching.forget_rate: expected forget_rate below coteaching, indented"),
+    ],
+)
+def test_a_preset_with_a_wrong_key_of_a_method_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, own: str, fault: str
+) -> None:
+    (folder / "presets/mine.yaml").write_text(f"# mine\nfrom: demo\nrounds: 5\nparams:\n{own}", encoding="utf-8")
+    with pytest.raises(InputError, match=rf"mine\.yaml: {re.escape(fault)}"):
+        use("mine", monkeypatch)
+
+
 def test_without_a_name_they_are_listed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,8 +88,8 @@ def texts(name: str) -> dict[Path, str]:
 
 def merged(own: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with some changed; below a method's name too."""
-    both = {key: own[key] | value for key, value in changes.items() if isinstance(own.get(key), dict)}
-    return {**own, **changes, **both}
+    both = [key for key, value in changes.items() if isinstance(value, dict) and isinstance(own.get(key), dict)]
+    return {**own, **changes, **{key: own[key] | changes[key] for key in both}}
 
 
 def lineage(name: str) -> list[Path]:

@@ -384,6 +384,9 @@ def read_params(params_file: Path = PARAMS_FILE, rounds_file: Path = ROUNDS_FILE
 
 def checked(content: Mapping[Any, Any], path: Path) -> Params:
     """The parameters of these flat keys. Raises :class:`InputError` that names ``path`` as where they come from."""
+    if dotted := [key for key in content if key in PLACES and "." in key]:  # DVC would look for it below the name
+        method, _, name = dotted[0].partition(".")
+        raise InputError(f"{path}: {dotted[0]}: expected {name} below {method}, indented{_and_more(dotted)}")
     content = unfolded(content)
     # before anything else: where a key is mistyped, the right one is missing
     if unknown := [key for key in content if key not in PLACES]:
