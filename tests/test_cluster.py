@@ -26,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("params.yaml", "rounds.yaml"):
         (tmp_path / name).write_bytes((TOP / name).read_bytes())
     change(tmp_path, clustering="dbscan", dbscan_eps="rule", dbscan_rho="1.6e-3", dbscan_min_samples=4)
-    change(tmp_path, k1=20, k2=6, source_distance_weight=0.0)
+    change(tmp_path, k1=20, k2=6, source_distance_weight=0.0, batch_size=16)
     index = tmp_path / "data/packed/target/train.csv"
     index.parent.mkdir(parents=True)
     index.write_text("file,pid,camid\n" + "".join(f"{file},7,1\n" for file in FILES))

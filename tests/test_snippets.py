@@ -129,7 +129,7 @@ def thinned(file: str) -> str:
             outs = [f"data/demo/{folder}/a.jpg" for folder in ("DukeMTMC-reID", "Market-1501-v15.09.15")] + outs[1:]
         if name == "last":
             outs = ["data/retrieval/last/clustering.json", *outs[1:]]
-        if not name.startswith("check"):
+        if name != "check":
             stage["cmd"] = " ".join(["sh fill.sh", *outs])
     return yaml.safe_dump(content, sort_keys=False)
 
