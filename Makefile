@@ -1,11 +1,13 @@
 # make repro   the demo, from drawing its images to the results table
+# make noisy   experiments with wrong labels, from drawing their images to the table: docs/noisy.md
 # make test    lint, types and tests
 # make lock    pin the newest versions that pyproject.toml admits
 #
 # make presets             list the settings of the paper's tasks and of longer demos
 # make preset NAME=demo    put one into params.yaml and rounds.yaml
+# make noisy NAME=drawn    put one of noisy/presets/ into noisy/params.yaml first
 # make compare             the workspace and the experiments of this commit in 80 columns; REVS='main faster': these
-# make declare             write what the stages depend on, as the code has it, into dvc.yaml and demo/dvc.yaml
+# make declare             write what the stages depend on, as the code has it, into all dvc.yaml
 # make table               the workspace and the experiments of this commit, in metrics/tables/
 # make page                metrics/report.html again; COMPARE=REV: metrics/compare.html, with that run beside it
 # make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
@@ -17,11 +19,16 @@ UV_VERSION := 0.13.8
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test environment lock presets preset compare declare table page browser ablation
+.PHONY: repro noisy test environment lock presets preset compare declare table page browser ablation
 
 repro: environment
 	dvc repro
 	@cat metrics/results.md
+
+noisy: environment
+	$(if $(NAME),@python -m tools.noisy_preset $(NAME))
+	dvc repro noisy/dvc.yaml
+	@cat metrics/noisy/results.md
 
 test: environment
 	ruff format --check .

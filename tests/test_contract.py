@@ -57,7 +57,7 @@ def test_mutual_mean_teaching_is_bit_by_bit_the_plain_trainer(alpha: float, ce: 
 
 
 def test_the_baselines_are_mutual_mean_teaching_with_nothing_to_teach() -> None:
-    mmt, hard = MutualMeanTeaching(0.0, 0.0, 0.0, 0.1), HardLabels(0.1)
+    mmt, hard = MutualMeanTeaching(0.0, 0.0, 0.0, 0.1), HardLabels(1.0, 0.1)
     assert not mmt.teaching
     assert not hard.teaching
     ours, theirs = networks(1), networks(1)
@@ -144,6 +144,6 @@ def test_every_refinery_names_itself() -> None:
 
 
 def test_what_the_round_before_handed_on_must_be_wanted() -> None:
-    HardLabels(0.1).load_state({})
+    HardLabels(1.0, 0.1).load_state({})
     with pytest.raises(InputError, match="handed on seen, which HardLabels cannot use"):
-        HardLabels(0.1).load_state({"seen": torch.zeros(2)})
+        HardLabels(1.0, 0.1).load_state({"seen": torch.zeros(2)})

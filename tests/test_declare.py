@@ -16,6 +16,7 @@ import pytest
 from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
 from mutual.base.params import METHODS, PLACES, Params, keys_of
+from mutual.noise.params import NoisyParams
 from tools import declare
 from tools.imports import (
     PACKAGES,
@@ -34,13 +35,14 @@ LIBRARY_FILES = sorted(path for path in (ROOT / "mutual").rglob("*.py") if path.
 
 @cache
 def definitions() -> dict[str, dict[str, Any]]:
-    """Each stage of dvc.yaml and demo/dvc.yaml, without its loop."""
+    """Each stage of all dvc.yaml, without its loop; those of noisy/dvc.yaml as ``noisy/train``."""
     stages = {**read_yaml(ROOT / "dvc.yaml")["stages"], **read_yaml(ROOT / "demo/dvc.yaml")["stages"]}
+    stages |= {f"noisy/{name}": stage for name, stage in read_yaml(ROOT / "noisy/dvc.yaml")["stages"].items()}
     return {name: stage.get("do", stage) for name, stage in stages.items()}
 
 
 def entry_point(stage: str) -> Path:
-    module = re.match(r"python -m (stages\.\w+)", definitions()[stage]["cmd"])
+    module = re.match(r"python -m ((?:noisy|stages)\.\w+)", definitions()[stage]["cmd"])
     assert module
     return Path(*module[1].split(".")).with_suffix(".py")
 
@@ -97,7 +99,9 @@ def modules_loaded() -> dict[str, set[Path]]:
 
 def lines_that_import(file: Path) -> set[Path]:
     """The project's files named in lines that begin with ``from``, by their text alone."""
-    modules = re.findall(r"(?m)^ *from ((?:demo|mutual|stages|tools)[\w.]*) import", file.read_text(encoding="utf-8"))
+    modules = re.findall(
+        r"(?m)^ *from ((?:demo|mutual|noisy|stages|tools)[\w.]*) import", file.read_text(encoding="utf-8")
+    )
     return {path for module in modules if (path := Path(*module.split(".")).with_suffix(".py")).is_file()}
 
 
@@ -108,7 +112,8 @@ def test_declared_code_is_what_python_loads(stage: str) -> None:
     needed: set[Path] = set()
     todo = [*modules_loaded()[".".join(entry.with_suffix("").parts)]]
     if chooses_refinery(entry):
-        todo += refinery_files()
+        named = re.search(r"--method (\w+)", definitions()[stage]["cmd"])
+        todo += [Path(f"mutual/refineries/{named[1]}.py")] if named else refinery_files()
     while todo:
         file = todo.pop()
         if file not in needed:
@@ -131,6 +136,13 @@ def test_a_declared_folder_stands_for_all_that_is_in_it(stage: str) -> None:
 @pytest.mark.parametrize("stage", definitions())
 def test_declared_parameters_are_the_keys_that_stand_in_the_code(stage: str) -> None:
     text = entry_point(stage).read_text(encoding="utf-8")
+    if entry_point(stage).parent == Path("noisy"):
+        read = set(re.findall(r"\bparams\.(?!yaml\b)(\w+)", text))
+        assert read <= NoisyParams.model_fields.keys()
+        (of_file,) = definitions()[stage]["params"]
+        # of what it loops over a stage depends on its own part
+        assert {key.removesuffix(".${key}") for key in of_file["noisy/params.yaml"]} == read
+        return
     read = set(refinery_keys()) if "params.values(" in text else set()
     for view, field in re.findall(r"\bparams\.(?!yaml\b)(\w+)(?:\.(\w+))?", text):
         known = keys_of(view) if view != "values" else {}
@@ -154,7 +166,8 @@ def test_every_stage_says_what_it_does(stage: str) -> None:
 
 
 def test_every_entry_point_is_a_stage() -> None:
-    doors = {file for file in Path("stages").glob("*.py") if "__main__" in file.read_text(encoding="utf-8")}
+    files = [*Path("stages").glob("*.py"), *Path("noisy").glob("*.py")]
+    doors = {file for file in files if "__main__" in file.read_text(encoding="utf-8")}
     assert {entry_point(stage) for stage in definitions()} == doors
 
 
@@ -163,7 +176,7 @@ def test_every_data_dependency_is_an_output() -> None:
     stages = definitions().values()
     listed = [out for stage in stages for out in (*stage["outs"], *stage.get("metrics", ()))]
     made = [any_value(next(iter(out)) if isinstance(out, dict) else out) for out in listed]
-    users = ("params.yaml", "rounds.yaml", "${item.folder}", "${weights}", "${pretrained}", "${test_labels}")
+    users = ("params.yaml", "rounds.yaml", "${item.folder}", "${weights}", "${pretrained}", "${test_labels}", "${root}")
     made += [out.rpartition("/")[0] for out in made]  # a folder of outputs
     for stage in stages:
         for dep in stage["deps"]:
@@ -240,6 +253,24 @@ artifacts:
 """
 
 
+NOISY = """\
+stages:
+  three:
+    foreach: ${methods}
+    do:
+      cmd: python -m noisy.three --method ${key}
+      deps:
+        - noisy/three.py
+        - noisy/__init__.py
+      params:
+        - noisy/params.yaml:
+            - seeds
+            - methods.${key}
+      outs:
+        - z
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {
@@ -252,6 +283,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mutual/b/r.py": "from mutual.a.q import x\n",
         "dvc.yaml": PIPELINE,
         "demo/dvc.yaml": "stages:\n",
+        "noisy/dvc.yaml": NOISY,
+        "noisy/__init__.py": "",
+        "noisy/three.py": "params = read_noisy_params()\nprint(params.methods, params.seeds)\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -280,6 +314,14 @@ def test_lists_by_hand(project: Path) -> None:
     assert new.endswith(PIPELINE[PIPELINE.index("plots:") :])
 
 
+def test_parameters_of_another_file_stand_below_its_name(project: Path) -> None:
+    assert declare.declared(NOISY) == NOISY
+    Path("noisy/three.py").write_text("print(params.epochs, params.methods)\n")
+    new = declare.declared(NOISY)
+    assert "        - noisy/params.yaml:\n            - epochs\n            - methods.${key}\n      outs:" in new
+    assert declare.declared(new) == new
+
+
 def test_what_a_module_names_beside_it_is_code_too(project: Path) -> None:
     Path("mutual/a/p.py").write_text('TEMPLATE = "page.html"\n')
     for name in ("mutual/a/page.html", "mutual/b/page.html", "mutual/a/other.html"):
@@ -294,6 +336,12 @@ def test_a_folder_is_declared_where_all_of_it_is_used(project: Path) -> None:
     assert in_folders({Path("mutual/a/p.py")}) == ["mutual/a/p.py"]
     (project / "mutual/b/notes.yaml").touch()
     assert in_folders({Path("mutual/b/r.py")}) == ["mutual/b/r.py"]
+
+
+def test_a_key_of_another_file_must_be_one(project: Path) -> None:
+    Path("noisy/three.py").write_text("print(params.alpha)\n")
+    with pytest.raises(InputError, match=r"noisy/three\.py: line 1: expected params\.<key>"):
+        keys_read(Path("noisy/three.py"))
 
 
 @pytest.mark.parametrize("use", ["f(params)", "params.nothing", "x = params"])
@@ -367,12 +415,21 @@ def test_packages_hold_nothing_but_their_docstring() -> None:
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert isinstance(body[0], ast.Expr)
         settles = ["from mutual.base.errors import run", "from mutual.base.threads import settle", "run(settle)"]
-        doors = path.parent in (Path("stages"), Path("tools"))
+        doors = path.parent in (Path("noisy"), Path("stages"), Path("tools"))
         code = [ast.unparse(node) for node in body[1:]]
         # and say where the artefacts of stages lie
-        places = [line for line in code if re.fullmatch(r"from pathlib import Path|[A-Z]+ = Path\('[a-z/]+'\)", line)]
-        assert not places or path.parent == Path("stages")
+        places = [line for line in code if re.fullmatch(r"from pathlib import Path|[A-Z]+ = Path\('[a-z/.]+'\)", line)]
+        assert not places or path.parent in (Path("noisy"), Path("stages"))
         assert [line for line in code if line not in places] == (settles if doors else [])
+
+
+def test_every_parameter_of_the_experiments_with_wrong_labels_is_explained_and_used() -> None:
+    lines = (ROOT / "noisy/params.yaml").read_text(encoding="utf-8").splitlines()
+    keys = {line.partition(":")[0]: above for above, line in pairwise(lines) if re.match(r"\w", line)}
+    doors = [entry_point(stage) for stage in definitions() if entry_point(stage).parent == Path("noisy")]
+    assert set(keys) == set(NoisyParams.model_fields) == set().union(*map(keys_read, doors))
+    for key, above in keys.items():
+        assert above.startswith("# "), f"{key} is not explained"
 
 
 def test_every_parameter_is_explained_and_used() -> None:
@@ -385,7 +442,8 @@ def test_every_parameter_is_explained_and_used() -> None:
         elif re.match(r"\w|  \w", line):
             method = method if line.startswith("  ") else ""
             keys[method + key.strip()] = above.strip()
-    assert set(keys) == set(PLACES) == set().union(*(keys_read(entry_point(stage)) for stage in definitions()))
+    stages = {entry_point(stage) for stage in definitions() if entry_point(stage).parent == Path("stages")}
+    assert set(keys) == set(PLACES) == set().union(*map(keys_read, stages))
     for key, above in keys.items():
         assert above.startswith("# "), f"{key} is not explained"
 

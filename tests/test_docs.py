@@ -19,7 +19,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 METHOD = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("docs/method.md", "docs/refineries.md"))
 EXTENDING = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 SECTIONS = {part.split("\n", 1)[0]: part for part in re.split(r"(?m)^## ", EXTENDING)[1:]}
-CODE = ("demo", "mutual", "stages", "tools", "params.yaml", "rounds.yaml", "dvc.yaml", "pyproject.toml")
+CODE = ("demo", "mutual", "noisy", "stages", "tools", "params.yaml", "rounds.yaml", "dvc.yaml", "pyproject.toml")
 
 # runs the lines of every section by themselves, then the stage with the new clustering: section -> what went wrong
 RUNNER = """
@@ -133,7 +133,7 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     for name, path in linked(text):
         assert name == Path(path).name or name in named(ROOT / path), f"{page.name}: {name} in {path}"
     made = {file for diff in blocks(text, "diff") for file in changed(diff)}
-    files = set(re.findall(r"`((?:demo|experiments|mutual|presets|stages|tests|tools)/[\w./-]+\.\w+)`", text))
+    files = set(re.findall(r"`((?:demo|experiments|mutual|noisy|presets|stages|tests|tools)/[\w./-]+\.\w+)`", text))
     assert [file for file in sorted(files - made) if not (ROOT / file).exists()] == []
     local = {target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in target}
     assert [target for target in sorted(local) if not (page.parent / target).exists()] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = [path for folder in ("stages", "tools") for path in sorted((ROOT / folder).glob("*.py"))]
+FILES = [path for folder in ("noisy", "stages", "tools") for path in sorted((ROOT / folder).glob("*.py"))]
 DOORS = [path for path in FILES if "__main__" in path.read_text(encoding="utf-8")]
 
 
@@ -43,10 +43,12 @@ def test_run_by_its_path_it_says_how_to_run_it(path: Path) -> None:
         assert done.stderr == f"error: run it from the project's top: python -m {module(path)}\n"
 
 
-@pytest.mark.parametrize("name", ["stages.check", "stages.report", "stages.synthesize", "tools.declare"])
+@pytest.mark.parametrize(
+    "name", ["noisy.corrupt", "stages.check", "stages.report", "stages.synthesize", "tools.declare"]
+)
 def test_help_does_nothing(tmp_path: Path, name: str) -> None:
     """In a folder without anything to read."""
-    for package in ("demo", "mutual", "stages", "tools"):
+    for package in ("demo", "mutual", "noisy", "stages", "tools"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     before = {path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts}
     done = python(tmp_path, "-m", name, "--help")

@@ -31,8 +31,8 @@ def test_losses_are_counted_over_all_rounds_and_left_empty_where_not_computed(tm
     [
         (MMT, 0.0, "total hard_ce soft_ce hard_tri soft_tri"),
         (MMT, 0.5, "total hard_ce soft_ce hard_tri soft_tri source"),
-        (HardLabels(0.1), 0.0, "total hard_ce hard_tri"),
-        (HardLabels(0.1), 0.5, "total hard_ce hard_tri source"),
+        (HardLabels(1.0, 0.1), 0.0, "total hard_ce hard_tri"),
+        (HardLabels(1.0, 0.1), 0.5, "total hard_ce hard_tri source"),
     ],
     ids=["mmt", "mmt and source", "hard labels", "hard labels and source"],
 )

@@ -1,4 +1,4 @@
-"""Write what the stages depend on, code and parameters, into dvc.yaml and demo/dvc.yaml, as the code has it.
+"""Write what the stages depend on, code and parameters, into all dvc.yaml, as the code has it.
 
 Reads the stages' files and what these import; writes the lists `deps` and `params` of each stage. Data, comments and
 what has a ${...} in it stay as they are. A folder stands for its files where a stage uses all of them. With --check
@@ -14,18 +14,27 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mutual.base.errors import InputError, run
-from mutual.base.params import PARAMS_FILE, PLACES
+from mutual.base.params import PARAMS_FILE
 from mutual.base.store import existing, write_text
 from stages.door import arguments
-from tools.imports import PACKAGES, chooses_refinery, code_of, in_folders, keys_read
+from tools.imports import (
+    PACKAGES,
+    REFINERIES,
+    chooses_refinery,
+    code_of,
+    in_folders,
+    keys_of_file,
+    keys_read,
+    params_file,
+    refinery_files,
+)
 
-FILES = (Path("dvc.yaml"), Path("demo/dvc.yaml"))
-# the one that is chosen; the others may change
-REFINERY = "mutual/refineries/${method}.py"
+FILES = (Path("dvc.yaml"), Path("demo/dvc.yaml"), Path("noisy/dvc.yaml"))
+CHOSEN = "${method}"  # the refinery that is; the others may change
 
 
 def main() -> None:
-    """Both files, or neither where one cannot be understood."""
+    """All files, or none where one cannot be understood."""
     parser = arguments(__doc__, "tools.declare")
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where a list is out of date")
     check = parser.parse_args().check
@@ -52,19 +61,28 @@ def with_lists(stages: str) -> str:
 
 def of_stage(block: str) -> str:
     """One stage, with its lists."""
-    command = re.search(r"cmd: python -m (stages\.\w+)", block)
+    command = re.search(r"cmd: python -m ((?:noisy|stages)\.\w+)", block)
     if command is None:
         raise InputError(f"{block.split(':')[0].strip()}: expected a cmd such as python -m stages.prepare")
     entry = existing(Path(*command[1].split(".")).with_suffix(".py"))
-    files = [str(entry), *(file for file in in_folders(code_of(entry)) if file != str(entry))]
+    named = re.search(r"--method (\S+)", block)
+    refinery = REFINERIES / f"{named[1] if named else CHOSEN}.py"
+    may_be = refinery_files() if "$" in refinery.name else {refinery}
+    files = [str(entry), *(file for file in in_folders(code_of(entry, may_be)) if file != str(entry))]
     code = [item for item in items_of(block, "deps") if item.split("/")[0] in PACKAGES]
-    block = with_items(block, "deps", code, files + [REFINERY] * chooses_refinery(entry))
+    block = with_items(block, "deps", code, files + [str(refinery)] * chooses_refinery(entry))
     if str(PARAMS_FILE) in items_of(block, "deps"):  # the whole file: its keys need not be named
         return block
-    params = items_of(block, "params")
+    params, file = items_of(block, "params"), params_file(entry)
     given = {key for item in params for key in given_by_loop(block, item)}
-    keys = [key for key in PLACES if key in keys_read(entry) - given]
-    return with_items(block, "params", [item for item in params if "$" not in item], keys)
+    read = keys_read(entry) - given
+    keys = [key for key in keys_of_file(file) if key in read]
+    if file == PARAMS_FILE:
+        return with_items(block, "params", [item for item in params if "$" not in item], keys)
+    # below the name of their file; of what a loop goes over a stage depends on its own part
+    loop = re.search(r"(?m)^    foreach: \$\{(\w+)\}$", block)
+    keys = [f"{key}.${{key}}" if loop and key == loop[1] else key for key in keys]
+    return with_items(block, "params", params, [f"{file}:", *(f"    - {key}" for key in keys)] if keys else [])
 
 
 def given_by_loop(block: str, item: str) -> list[str]:
@@ -89,9 +107,14 @@ def with_items(block: str, key: str, old: Sequence[str], new: Sequence[str]) -> 
     def filled(found: re.Match[str]) -> str:
         lines = found["items"].splitlines(keepends=True)
         kept = [line for line in lines if line.strip().removeprefix("- ") not in old]
-        return found["head"] + "".join([*kept, *(f"{found['indent']}  - {item}\n" for item in new)])
+        return found["head"] + "".join([*kept, *(f"{found['indent']}  {line(item)}\n" for item in new)])
 
     return re.sub(listed(key), filled, block, count=1)
+
+
+def line(item: str) -> str:
+    """An item as it is written; one that is indented lies within the one before."""
+    return item if item.startswith(" ") else f"- {item}"
 
 
 def listed(key: str) -> str:

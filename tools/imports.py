@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mutual.base.errors import InputError
-from mutual.base.params import Params, keys_of
+from mutual.base.params import PARAMS_FILE, PLACES, Params, keys_of
+from mutual.noise.params import FILE as NOISY_FILE
+from mutual.noise.params import NoisyParams
 
-PACKAGES = ("demo", "mutual", "stages", "tools")
+PACKAGES = ("demo", "mutual", "noisy", "stages", "tools")
 REFINERIES = Path("mutual/refineries")
 
 
@@ -77,14 +79,14 @@ def chooses_refinery(entry: Path) -> bool:
     return any(alias.name == "find_refinery" for node in asked for alias in node.names)
 
 
-def code_of(entry: Path) -> set[Path]:
+def code_of(entry: Path, refineries: Iterable[Path] = ()) -> set[Path]:
     """The files that an entry point runs, what its package does before it among them.
 
-    Of the refineries what they have in common, not they themselves.
+    Of the refineries that it may choose what they have in common with others, not they themselves.
     """
     files = closure([entry, entry.with_name("__init__.py")])
     if chooses_refinery(entry):
-        files |= closure(refinery_files()) - refinery_files()
+        files |= closure(refineries) - refinery_files()
     return files
 
 
@@ -102,26 +104,41 @@ def contents(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.name not in ("__init__.py", "__pycache__")]
 
 
-def keys_read(entry: Path) -> set[str]:
-    """The keys of params.yaml that an entry point reads: of ``params.<view>.<field>`` one, of a whole view all.
+def params_file(entry: Path) -> Path:
+    """The file that an entry point's parameters stand in."""
+    return NOISY_FILE if entry.parent == NOISY_FILE.parent else PARAMS_FILE
 
+
+def keys_of_file(file: Path) -> list[str]:
+    """The keys of a file of parameters, in their order."""
+    return list(NoisyParams.model_fields) if file == NOISY_FILE else list(PLACES)
+
+
+def keys_read(entry: Path) -> set[str]:
+    """The keys of its file of parameters that an entry point reads.
+
+    Of ``params.<view>.<field>`` one, of a whole view all; of noisy/params.yaml, which has no views, ``params.<key>``.
     ``params.values(....keys)`` are those of a refinery. Raises :class:`InputError` where ``params`` is handed on whole.
     """
     keys: set[str] = set()
     nodes = list(ast.walk(syntax(entry)))
     above = {node.value: node for node in nodes if isinstance(node, ast.Attribute)}
+    flat = params_file(entry) == NOISY_FILE
     for node in nodes:
         if not (isinstance(node, ast.Name) and node.id == "params" and isinstance(node.ctx, ast.Load)):
             continue
         part = above.get(node)
         view = part.attr if part else ""
         field = above[part].attr if part in above else ""
-        if view == "values":
+        if flat and view in NoisyParams.model_fields:
+            keys.add(view)
+        elif not flat and view == "values":
             keys |= refinery_keys()
-        elif view in Params.model_fields:
+        elif not flat and view in Params.model_fields:
             known = keys_of(view)
             keys |= {known[field]} if field in known else set(known.values())
         else:
-            expected = f"params.<view>, one of {', '.join(Params.model_fields)}"
+            known_views = NoisyParams.model_fields if flat else Params.model_fields
+            expected = f"params.<{'key' if flat else 'view'}>, one of {', '.join(known_views)}"
             raise InputError(f"{entry}: line {node.lineno}: expected {expected}")
     return keys

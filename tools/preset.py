@@ -123,17 +123,22 @@ def chain(count: int) -> str:
 
 def with_values(text: str, preset: str) -> str:
     """``text``, a params.yaml with comments, with the values of ``preset`` as these are written (5e-4 stays 5e-4)."""
-    content, values = round_trip().load(text), round_trip().load(preset)["params"]
-    for key, value in values.items():
-        if isinstance(value, CommentedSeq):
-            refill(content[key], value)
-        elif isinstance(value, Mapping):  # a method's own
-            content[key].update(value)
-        else:
-            content[key] = value
+    content = round_trip().load(text)
+    fill(content, round_trip().load(preset)["params"])
     file = io.StringIO()
     round_trip().dump(content, file)
     return file.getvalue()
+
+
+def fill(content: Any, values: Mapping[str, Any]) -> None:
+    """Change values of a mapping in place, and those of the mappings in it."""
+    for key, value in values.items():
+        if isinstance(value, CommentedSeq):
+            refill(content[key], value)
+        elif isinstance(value, Mapping):
+            fill(content[key], value)
+        else:
+            content[key] = value
 
 
 def round_trip() -> YAML:

@@ -386,13 +386,13 @@ def checked(content: Mapping[Any, Any], path: Path) -> Params:
     """The parameters of these flat keys. Raises :class:`InputError` that names ``path`` as where they come from."""
     if dotted := [key for key in content if key in PLACES and "." in key]:  # DVC would look for it below the name
         method, _, name = dotted[0].partition(".")
-        raise InputError(f"{path}: {dotted[0]}: expected {name} below {method}, indented{_and_more(dotted)}")
+        raise InputError(f"{path}: {dotted[0]}: expected {name} below {method}, indented{and_more(dotted)}")
     content = unfolded(content)
     # before anything else: where a key is mistyped, the right one is missing
     if unknown := [key for key in content if key not in PLACES]:
-        raise InputError(f"{path}: {_unknown(unknown[0])}{_and_more(unknown)}")
+        raise InputError(f"{path}: {_unknown(unknown[0])}{and_more(unknown)}")
     if missing := [key for key in PLACES if key not in content]:
-        raise InputError(f"{path}: {missing[0]}: missing{_and_more(missing)}")
+        raise InputError(f"{path}: {missing[0]}: missing{and_more(missing)}")
     try:
         return Params.model_validate(by_view(content))
     except ValidationError as error:
@@ -504,7 +504,8 @@ def _unknown(key: object) -> str:
     return f"{name}: unknown parameter" + "".join(f", did you mean {each}?" for each in meant)
 
 
-def _and_more(faults: list[Any]) -> str:
+def and_more(faults: list[Any]) -> str:
+    """How many there are beside the one that is told."""
     return f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
 
 
@@ -514,9 +515,12 @@ def _first_fault(error: ValidationError) -> str:
     first = faults[0]
     view, *inner = (str(part) for part in first["loc"]) if first["loc"] else ("",)
     key = ".".join([keys_of(view)[inner[0]], *inner[1:]]) if inner else ""
-    if first["type"] == "value_error":  # of one value, or of several of which it names the one to change
-        text = f"{key}: {first['ctx']['error']}" if key else str(first["ctx"]["error"])
-    else:
-        message = re.sub(r"^\w+ should (be|have) | after validation.*", "", first["msg"])
-        text = f"{key}: expected {message}, got {shown(first['input'])}"
-    return text + _and_more(faults)
+    return expectation(key, first) + and_more(faults)
+
+
+def expectation(key: str, fault: Mapping[str, Any]) -> str:
+    """One of pydantic's errors as ``key: what was expected, what was got``."""
+    if fault["type"] == "value_error":  # of one value, or of several of which it names the one to change
+        return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
+    message = re.sub(r"^\w+ should (be|have) | after validation.*", "", fault["msg"])
+    return f"{key}: expected {message}, got {shown(fault['input'])}"

@@ -87,7 +87,8 @@ class ResNet(nn.Module):
     """Stem and four layers; the last layer keeps its input's resolution, as is usual in re-identification.
 
     ``width`` is the number of channels of the feature map, whose sides are a sixteenth of the image's. ``last`` is the
-    last layer's block where it is another one.
+    last layer's block where it is another one, ``stem`` the number of the stem's channels, of which all others are
+    multiples; with a ``last_stride`` of 2, torchvision's, the map's sides are a thirty-second.
     """
 
     def __init__(
@@ -96,17 +97,20 @@ class ResNet(nn.Module):
         depths: tuple[int, int, int, int],
         stem_relu: bool,
         last: type[BasicBlock | Bottleneck] | None = None,
+        *,
+        stem: int = 64,
+        last_stride: int = 1,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(3, stem, 7, 2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(stem)
         self.stem_relu = nn.ReLU(inplace=True) if stem_relu else nn.Identity()
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
-        self.width = 64
-        self.layer1 = self._layer(block, 64, depths[0], stride=1)
-        self.layer2 = self._layer(block, 128, depths[1], stride=2)
-        self.layer3 = self._layer(block, 256, depths[2], stride=2)
-        self.layer4 = self._layer(last or block, 512, depths[3], stride=1)
+        self.width = stem
+        self.layer1 = self._layer(block, stem, depths[0], stride=1)
+        self.layer2 = self._layer(block, 2 * stem, depths[1], stride=2)
+        self.layer3 = self._layer(block, 4 * stem, depths[2], stride=2)
+        self.layer4 = self._layer(last or block, 8 * stem, depths[3], stride=last_stride)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -119,24 +123,24 @@ class ResNet(nn.Module):
         return nn.Sequential(*blocks)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, width, H / 16, W / 16)."""
+        """(B, 3, H, W) -> (B, width, H / 16, W / 16), with a last stride of 2 half of that."""
         x = self.maxpool(self.stem_relu(self.bn1(self.conv1(images))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
 
-def resnet18(stem_relu: bool) -> ResNet:
+def resnet18(stem_relu: bool, stem: int = 64, last_stride: int = 1) -> ResNet:
     """ResNet-18, 512 channels. ``stem_relu`` False is the authors' form, True torchvision's."""
-    return ResNet(BasicBlock, (2, 2, 2, 2), stem_relu)
+    return ResNet(BasicBlock, (2, 2, 2, 2), stem_relu, stem=stem, last_stride=last_stride)
 
 
-def resnet34(stem_relu: bool) -> ResNet:
+def resnet34(stem_relu: bool, stem: int = 64, last_stride: int = 1) -> ResNet:
     """ResNet-34, 512 channels."""
-    return ResNet(BasicBlock, (3, 4, 6, 3), stem_relu)
+    return ResNet(BasicBlock, (3, 4, 6, 3), stem_relu, stem=stem, last_stride=last_stride)
 
 
-def resnet50(stem_relu: bool) -> ResNet:
+def resnet50(stem_relu: bool, stem: int = 64, last_stride: int = 1) -> ResNet:
     """ResNet-50, 2048 channels. ``stem_relu`` False is the authors' form, True torchvision's."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), stem_relu)
+    return ResNet(Bottleneck, (3, 4, 6, 3), stem_relu, stem=stem, last_stride=last_stride)
 
 
 def resnet101(stem_relu: bool) -> ResNet:

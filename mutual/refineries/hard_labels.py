@@ -16,17 +16,18 @@ from mutual.refineries.losses import hard_losses
 class HardLabels(Refinery):
     """Cross entropy and softmax-triplet loss of every student by itself."""
 
-    keys = ("label_smoothing",)
+    keys = ("triplet_weight", "label_smoothing")
     terms = ("hard_ce", "hard_tri")
 
-    def __init__(self, label_smoothing: float) -> None:
+    def __init__(self, triplet_weight: float, label_smoothing: float) -> None:
+        self.triplet_weight = triplet_weight
         self.label_smoothing = label_smoothing
 
     def loss(self, step: Step) -> dict[str, Tensor]:
         """The sum over the peers."""
         pairs = [hard_losses(*student, step.targets, self.label_smoothing) for student in step.students]
         ce, tri = (torch.stack(terms).sum() for terms in zip(*pairs, strict=True))
-        return {"total": ce + tri, "hard_ce": ce, "hard_tri": tri}
+        return {"total": ce + self.triplet_weight * tri, "hard_ce": ce, "hard_tri": tri}
 
     @classmethod
     def title(cls, params: Mapping[str, Any]) -> str:
