@@ -1,0 +1,1 @@
+"""Experiments with labels that are wrong on purpose."""
