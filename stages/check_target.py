@@ -29,6 +29,8 @@ def main() -> None:
     files, _ = read_cameras(target / "train.csv")
     if params.clustering.clustering == "kmeans":
         check_count(params.clustering.clusters, len(files))
+    if params.clustering.clustering == GIVEN:
+        given_labels(target / "train.csv", params.wrong.label_noise, params.peers.seed)
     if params.evaluation.test_labels != NONE:
         labelled_images(target, Path(params.evaluation.test_labels))
     write_text(CHECKED, "the target can be clustered and tested\n")

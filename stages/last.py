@@ -1,9 +1,10 @@
 """What the last round's teachers make of the target, kept so that a page, a search or a statistic needs no network.
 
 Reads models/<last round of rounds.yaml> and the target's images; writes data/retrieval/last/: each teacher's features
-of the target's training, query and gallery images, the pseudo labels that the training images would have next, and what
-these tell of the network without a label, in clustering.json; and adapted/peers/, the round's peers once more, under a
-name that does not depend on the number of rounds.
+of the target's training, query and gallery images; believed.npy, which of the classes that it learned each teacher
+would give to a training image; the pseudo labels that these would have next, and what they tell of the network without a
+label, in clustering.json; and adapted/peers/, the round's peers once more, under a name that does not depend on the
+number of rounds.
 Example: python -m stages.last
 """
 
@@ -12,11 +13,14 @@ if not __package__:
 
 import shutil
 
+import numpy as np
+
 from mutual.base.errors import run
 from mutual.base.params import read_params, read_rounds, round_number
-from mutual.base.store import folder_beside, write_json
+from mutual.base.store import folder_beside, write_array, write_json
 from mutual.clusters.alarms import alarms
-from mutual.clusters.clustering import cluster, cluster_again
+from mutual.clusters.clustering import GIVEN, as_given, cluster, cluster_again
+from mutual.clusters.given import given_labels
 from mutual.clusters.label_free import agreement, label_free
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.evaluation.features import mean_features, of_teachers
@@ -25,7 +29,7 @@ from mutual.images.index import read_cameras, read_images
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
-from mutual.networks.peers import peer_path
+from mutual.networks.peers import peer_path, read_classifier
 from stages import ADAPTED, MODELS, PACKED, RETRIEVAL
 from stages.door import arguments
 
@@ -40,16 +44,25 @@ def main() -> str:
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
     images["source"] = read_images(PACKED / "source/train.npy", may_be_empty=True)[: None if by_distance else 0]
     files, camids = read_cameras(PACKED / "target/train.csv")
-    train, source = [], []
+    before = read_handover(MODELS / last)
+    learned = 0 if before.labels is None else int(before.labels.max()) + 1  # classes; those after them are the source's
+    train, source, believed = [], [], []
     with folder_beside(RETRIEVAL / "last") as folder:
         for seed, features in of_teachers(MODELS / last, params.peers.seeds, images, device):
             source.append(features.pop("source"))
             train.append(features["train"])
+            rows = read_classifier(peer_path(MODELS / last, seed), "teacher")[:learned]
+            believed.append((features["train"] @ rows.T).argmax(1).astype(np.int32))
             write_features(folder, seed, features)
         seed, number, keys = params.peers.seed, round_number(last) + 1, params.clustering.model_dump()
-        sets, before = (mean_features(train), mean_features(source)), read_handover(MODELS / last)
-        found = cluster(*sets, before.eps, numpy_stream(seed, "clustering", number), device, **keys)
-        again = cluster_again(*sets, found, numpy_stream(seed, "clustering again", number), device, keys)
+        write_array(folder / "believed.npy", np.stack(believed))
+        sets = mean_features(train), mean_features(source)
+        if keys["clustering"] == GIVEN:
+            found = as_given(sets[0], given_labels(PACKED / "target/train.csv", params.wrong.label_noise, seed))
+            again = None
+        else:
+            found = cluster(*sets, before.eps, numpy_stream(seed, "clustering", number), device, **keys)
+            again = cluster_again(*sets, found, numpy_stream(seed, "clustering again", number), device, keys)
         labels = found.labels.classes
         judged = agreement(train, device) | label_free(sets[0], labels, again, camids, before.labels)
         sizes = cluster_sizes(labels)

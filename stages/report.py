@@ -12,10 +12,13 @@ if not __package__:
 
 from pathlib import Path
 
+import numpy as np
+
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, NONE, read_params, read_rounds
-from mutual.base.store import folder_beside, write_json, write_text
+from mutual.base.store import folder_beside, read_array, write_json, write_text
 from mutual.clusters.pseudo_labels import read_figures
+from mutual.evaluation.quality import believed_quality
 from mutual.experiments.card import Facts, model_card, read_network_facts
 from mutual.experiments.choice import alarms_over_rounds, label_free
 from mutual.experiments.curves import joined_losses, label_free_curves, label_table, loss_curves, round_table
@@ -40,7 +43,10 @@ def main() -> str:
     }
     losses = joined_losses([LOSSES / f"{name}.csv" for name in rounds])
     judged = label_free(results, rounds, read_figures(RETRIEVAL / "last/clustering.json").get("label_free", {}))
-    table = results_table(task_title(params.source.name, params.target.name), results, judged)
+    train = read_index(PACKED / "target/train.csv")
+    labels = read_array(RETRIEVAL / "last/believed.npy", dtype=np.int32, shape=(None, len(train)))
+    believed = believed_quality(labels, train)
+    table = results_table(task_title(params.source.name, params.target.name), results, judged, believed)
     texts = {
         "results.md": table,
         "rounds.csv": round_table(results),
@@ -58,7 +64,7 @@ def main() -> str:
         [read_network_facts(path) for path in sorted((ADAPTED / "peers").iterdir())],
     )
     card = model_card(facts)
-    figures = summary(results, judged)
+    figures = summary(results, judged, believed)
     write_json(METRICS / "summary.json", figures)
     for name, text in texts.items():
         write_text(METRICS / name, text)

@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mutual.base.documents import DocumentError, parse_yaml
 from mutual.base.errors import InputError, run
@@ -55,25 +55,47 @@ def main() -> None:
         raise InputError(f"not finished: {', '.join(missing)}: see dvc queue logs {missing[0]}")
 
 
-class Ablation(BaseModel):
-    """What a file of experiments/ holds."""
+Rows = dict[str, list[Annotated[str, Field(pattern=r"^\w+(\.\w+)?=")]]]
+
+
+class Plan(BaseModel):
+    """What a file of experiments/ holds: rows, or methods and kinds of noise, each of which meets each."""
 
     model_config = ConfigDict(extra="forbid")
 
     seeds: list[tuple[int, int]]
-    rows: dict[str, list[Annotated[str, Field(pattern=r"^\w+(\.\w+)?=")]]]
+    rows: Rows = {}
+    methods: Rows = {}
+    noise: Rows = {}
+
+    @model_validator(mode="after")
+    def _one_or_the_other(self) -> Self:
+        if bool(self.rows) == bool(self.methods) or bool(self.methods) != bool(self.noise):
+            raise ValueError("rows, or methods and noise")
+        return self
+
+
+def planned_of(path: Path, text: str) -> Plan:
+    """The file's text, checked. Raises :class:`InputError` that names the file."""
+    try:
+        return Plan.model_validate(parse_yaml(text))
+    except (DocumentError, ValidationError) as error:
+        rows = "`rows`, each a list of settings such as alpha=0, or `methods` and `noise` of such rows"
+        expected = f"`seeds`, a list of pairs of numbers, and {rows}"
+        raise InputError(f"{path}: expected {expected}: {' '.join(str(error).split())}") from None
 
 
 def experiments(path: Path, text: str) -> dict[str, list[str]]:
     """Name of each experiment -> its settings, pair by pair, so that the first numbers of all rows come early."""
-    try:
-        ablation = Ablation.model_validate(parse_yaml(text))
-    except (DocumentError, ValidationError) as error:
-        expected = "`seeds`, a list of pairs of numbers, and `rows`, each a list of settings such as alpha=0"
-        raise InputError(f"{path}: expected {expected}: {' '.join(str(error).split())}") from None
+    plan = planned_of(path, text)
+    rows = plan.rows or {
+        f"{method}-{noise}": [*chosen, *given]
+        for noise, given in plan.noise.items()
+        for method, chosen in plan.methods.items()
+    }
     planned = {}
-    for first, second in ablation.seeds:
-        for row, settings in ablation.rows.items():
+    for first, second in plan.seeds:
+        for row, settings in rows.items():
             chosen = {"seeds": "[{first},{second}]", "seed": "{first}"} | dict(each.split("=", 1) for each in settings)
             planned[f"{row}-{first}"] = [filled(f"{key}={value}", first, second) for key, value in chosen.items()]
     return planned

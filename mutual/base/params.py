@@ -188,7 +188,7 @@ class Pretraining(View):
 class Clustering(View):
     """From features to pseudo labels."""
 
-    clustering: Literal["kmeans", "dbscan"]
+    clustering: Literal["kmeans", "dbscan", "labels"]
     clusters: Annotated[int, Field(ge=2, le=1_000_000)]
     kmeans_by: Literal["own", "faiss"]
     kmeans_iterations: Iterations
@@ -198,6 +198,12 @@ class Clustering(View):
     k1: Neighbours
     k2: Neighbours
     source_distance_weight: Annotated[float, Field(ge=0, lt=1)]
+
+
+class WrongLabels(View):
+    """Labels that are wrong on purpose."""
+
+    label_noise: Share
 
 
 class Adaptation(View):
@@ -297,6 +303,7 @@ class Params(BaseModel):
     penalties: Penalties
     pretraining: Pretraining
     clustering: Clustering
+    wrong: WrongLabels
     adaptation: Adaptation
     refining: Refining
     mmt: MutualMeanTeaching
@@ -325,6 +332,8 @@ class Params(BaseModel):
         if self.clustering.clustering == "kmeans" and self.clustering.clusters < fewest:
             expected = f"{fewest} at least, for a batch of {self.batches.batch_size} with {self.batches.instances} each"
             raise ValueError(f"clusters: expected {expected}, got {self.clustering.clusters}")
+        if self.wrong.label_noise > 0 and self.clustering.clustering != "labels":
+            raise ValueError(f"label_noise: expected 0 where clustering is not labels, got {self.wrong.label_noise}")
         return self
 
     def _go_without_a_source(self) -> None:

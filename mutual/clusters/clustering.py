@@ -7,8 +7,10 @@ import numpy as np
 import torch
 
 from mutual.base.errors import InputError
-from mutual.clusters.pseudo_labels import PseudoLabels
+from mutual.clusters.collapse import check_features
+from mutual.clusters.pseudo_labels import PseudoLabels, cluster_means
 
+GIVEN = "labels"  # in place of a clustering
 NEARER = 0.9  # of eps, in a second clustering by DBSCAN
 
 
@@ -20,6 +22,12 @@ class Found(NamedTuple):
     figures: dict[str, float]  # inertia of k-means, eps of DBSCAN
 
 
+def as_given(features: np.ndarray, labels: np.ndarray) -> Found:
+    """(N,) int64 labels that somebody gave in place of clusters, with the centroids of the (N, D) float32 features."""
+    check_features(features, "features")
+    return Found(PseudoLabels(labels), cluster_means(features, labels), {})
+
+
 def cluster(
     features: np.ndarray,
     source: np.ndarray,
@@ -27,7 +35,7 @@ def cluster(
     stream: np.random.Generator,
     device: torch.device,
     *,
-    clustering: Literal["kmeans", "dbscan"],
+    clustering: Literal["kmeans", "dbscan", "labels"],
     clusters: int,
     kmeans_by: Literal["own", "faiss"],
     kmeans_iterations: int,

@@ -19,11 +19,11 @@ SAMPLE = 4096  # images that silhouettes are computed of: their cost grows with 
 
 
 def label_free(
-    features: np.ndarray, labels: np.ndarray, again: np.ndarray, camids: np.ndarray, before: np.ndarray | None
+    features: np.ndarray, labels: np.ndarray, again: np.ndarray | None, camids: np.ndarray, before: np.ndarray | None
 ) -> dict[str, float]:
     """Figures of (N, D) features and their (N,) labels, -1 for outliers.
 
-    ``again`` (N,) are the labels of a second clustering of the same features, ``camids`` (N,) the cameras, ``before``
+    ``again`` (N,) are the labels of a second clustering of the same features, if there is one, ``camids`` (N,) the cameras, ``before``
     (N,) the labels of the round before, where there was one. An outlier counts as a cluster of its own.
 
     - ``silhouette``: how much nearer an image is to its own cluster than to the next, -1 .. 1; outliers left out;
@@ -41,7 +41,9 @@ def label_free(
     from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
     single = singletons(labels)
-    figures = {"silhouette": silhouette(features, labels), "consistency": consistency(labels, again)}
+    figures = {"silhouette": silhouette(features, labels)}
+    if again is not None:
+        figures["consistency"] = consistency(labels, again)
     if 1 < len(np.unique(camids)) < len(camids):
         figures["camera_nmi"] = float(adjusted_mutual_info_score(camids, single))
     if before is not None:

@@ -24,6 +24,15 @@ def diagnosis(folder: Path, train: Index) -> tuple[dict[str, Any], dict[str, flo
     return sizes | quality, figures.get("label_free", {})
 
 
+def believed_quality(believed: np.ndarray, train: Index) -> dict[str, float]:
+    """``nmi`` and ``ari`` of what networks believe, (P, N) classes, mean over the P; nothing where no pid is known."""
+    known = train.pid != UNKNOWN
+    if not known.any():
+        return {}
+    found = [label_quality(train.pid[known], labels[known]) for labels in believed]
+    return {key: float(np.mean([each[key] for each in found])) for key in ("nmi", "ari")}
+
+
 def label_quality(pids: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """NMI, ARI and purity of the (N,) pseudo labels against the (N,) pids; outliers have the label -1.
 

@@ -58,8 +58,11 @@ def label_figures(results: Iterable[Result]) -> dict[str, str]:
     return SIZES | known | (SINGLETONS if known and with_outliers else {})
 
 
-def summary(results: Mapping[str, Result], label_free: LabelFree) -> dict[str, float]:
-    """The few flat figures that ``dvc metrics`` compares; the first are those that narrow tables still show."""
+def summary(results: Mapping[str, Result], label_free: LabelFree, believed: Mapping[str, float]) -> dict[str, float]:
+    """The few flat figures that ``dvc metrics`` compares; the first are those that narrow tables still show.
+
+    ``believed``: how good the labels are that the networks of the last round would give to its training images.
+    """
     last = list(results)[-1]
     choice = chosen(label_free)
     figures: dict[str, float] = {}
@@ -72,11 +75,14 @@ def summary(results: Mapping[str, Result], label_free: LabelFree) -> dict[str, f
             figures |= {f"{prefix}_{key}": round(accuracy[key], DECIMALS) for key in ACCURACY}
         rounds["best_on_test_round"] = round_number(name)
     shown = {key: results[last]["pseudo_labels"][key] for key in label_figures([results[last]])}
+    shown |= {f"believed_{key}": value for key, value in believed.items()}
     others = mean_of_peers(results[last], RERANKED) | shown | dict(label_free.get(last, {}))
     return figures | rounds | {f"last_{key}": round(value, DECIMALS) for key, value in others.items()}
 
 
-def results_table(task: str, results: Mapping[str, Result], label_free: LabelFree) -> str:
+def results_table(
+    task: str, results: Mapping[str, Result], label_free: LabelFree, believed: Mapping[str, float]
+) -> str:
     """Markdown: direct transfer, each round, last, chosen, best on test; all in percent but the number of clusters.
 
     Then what needs no label of the target, a line a round.
@@ -90,7 +96,9 @@ def results_table(task: str, results: Mapping[str, Result], label_free: LabelFre
         rows.append([title_of(name), *percents(mean_of_peers(result)), *label_cells(result["pseudo_labels"], labels)])
     if measured:
         rows += [[*row, *empty] for row in choices(results, chosen(label_free))]
-    return "\n".join([f"# {task}", "", *lines(rows), "", notes(results, labels), "", *label_free_table(label_free), ""])
+    return "\n".join(
+        [f"# {task}", "", *lines(rows), "", notes(results, labels, believed), "", *label_free_table(label_free), ""]
+    )
 
 
 def title_of(name: str) -> str:
@@ -111,11 +119,15 @@ def choices(results: Mapping[str, Result], choice: str | None) -> list[list[str]
     return [*rows, [f"best on test (round {round_number(name)}, peer {peer})", *percents(best)]]
 
 
-def notes(results: Mapping[str, Result], labels: Mapping[str, str]) -> str:
+def notes(results: Mapping[str, Result], labels: Mapping[str, str], believed: Mapping[str, float]) -> str:
     """What the figures are."""
     peers = len(list(results.values())[-1]["peers"])
     quality = "NMI, ARI and purity compare each round's pseudo labels with the true identities, for diagnosis only"
     alone = "; outliers are left out, or clusters of their own" if SINGLETONS.keys() <= labels.keys() else ""
+    given = list(results.values())[-1]["pseudo_labels"]
+    if "nmi" in given and believed:
+        pairs = ", ".join(f"{QUALITY[key]} {100 * believed[key]:.1f} ({100 * given[key]:.1f})" for key in believed)
+        alone += f". The networks of the last round believe its images to be (and learned that they are): {pairs}"
     if not is_measured(results):
         measured = "There are no labelled test images, so that nothing is measured here."
         return measured + (f" {quality}{alone}." if "nmi" in labels else "")

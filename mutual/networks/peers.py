@@ -95,6 +95,15 @@ def read_network(path: Path, role: Role, **changes: Any) -> ReidNetwork:
     return network
 
 
+def read_classifier(path: Path, role: Role) -> np.ndarray:
+    """(C, D) float32: the classifier's rows, without the rest of the network. Raises as :func:`read_network` does."""
+    with _opened(path) as file:
+        if f"{role}.classifier.weight" not in file.keys():  # noqa: SIM118: not a mapping
+            raise InputError(f"{path}: holds no {role}")
+        rows: np.ndarray = file.get_tensor(f"{role}.classifier.weight").float().numpy()
+    return rows
+
+
 def adopted(path: Path, form: Mapping[str, Any], size: tuple[int, int]) -> tuple[ReidNetwork, Peer]:
     """The teacher of a file, to be adapted in place of a network pre-trained here, and what it is from now on.
 
