@@ -13,7 +13,9 @@ from pathlib import Path
 from mutual.base.errors import run
 from mutual.base.params import NONE, read_params
 from mutual.base.store import write_text
+from mutual.clusters.clustering import GIVEN
 from mutual.clusters.collapse import check_count
+from mutual.clusters.given import given_labels
 from mutual.evaluation.labelled import labelled_images
 from mutual.images.index import read_cameras
 from stages import PACKED

@@ -2,8 +2,8 @@
 
 Reads models/<last round of rounds.yaml> and the target's images; writes data/retrieval/last/: each teacher's features
 of the target's training, query and gallery images; believed.npy, which of the classes that it learned each teacher
-would give to a training image; the pseudo labels that these would have next, and what they tell of the network without a
-label, in clustering.json; and adapted/peers/, the round's peers once more, under a name that does not depend on the
+would give to a training image; the pseudo labels that these would have next, and what they tell of the network without
+a label, in clustering.json; and adapted/peers/, the round's peers once more, under a name that does not depend on the
 number of rounds.
 Example: python -m stages.last
 """

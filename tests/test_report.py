@@ -49,7 +49,7 @@ def three_rounds() -> dict[str, Any]:
 
 
 def test_summary_of_the_worked_example() -> None:
-    found = summary.summary(three_rounds(), NO_FIGURES)
+    found = summary.summary(three_rounds(), NO_FIGURES, {})
     # last: the mean of both peers in r03; best: peer 2 of r01 alone, not the mean of any round
     assert found["direct_mAP"] == pytest.approx(0.11)
     assert found["last_mAP"] == pytest.approx(0.41)
@@ -65,7 +65,7 @@ def test_last_does_not_depend_on_any_other_round() -> None:
     changed = three_rounds()
     for name in ("r00", "r01", "r02"):
         changed[name]["peers"] = {"1": accuracy(0.99), "2": accuracy(0.98)}
-    before, after = summary.summary(three_rounds(), NO_FIGURES), summary.summary(changed, NO_FIGURES)
+    before, after = summary.summary(three_rounds(), NO_FIGURES, {}), summary.summary(changed, NO_FIGURES)
     last = [key for key in before if key.startswith("last_")]
     assert len(last) == 5 + SHOWN
     assert {key: before[key] for key in last} == {key: after[key] for key in last}
@@ -97,14 +97,14 @@ def test_of_equals_the_earlier_is_the_best() -> None:
 def test_the_last_round_is_the_last_to_run_not_the_highest_name() -> None:
     results = three_rounds()
     results = {name: results[name] for name in ("r00", "r02", "r03", "r01")}
-    assert summary.summary(results, NO_FIGURES)["last_mAP"] == pytest.approx(0.35)
-    assert summary.summary(results, NO_FIGURES)["last_round"] == 1
+    assert summary.summary(results, NO_FIGURES, {})["last_mAP"] == pytest.approx(0.35)
+    assert summary.summary(results, NO_FIGURES, {})["last_round"] == 1
 
 
 def test_the_number_of_peers_is_free() -> None:
     peers = {str(k): accuracy(0.1 * k) for k in (1, 2, 3)}
     results = three_rounds() | {"r04": {"peers": peers, "pseudo_labels": LABELS}}
-    assert summary.summary(results, NO_FIGURES)["last_mAP"] == pytest.approx(0.2)
+    assert summary.summary(results, NO_FIGURES, {})["last_mAP"] == pytest.approx(0.2)
 
 
 def cells(table: str, title: str) -> list[str]:
@@ -113,7 +113,7 @@ def cells(table: str, title: str) -> list[str]:
 
 
 def test_table_of_the_worked_example() -> None:
-    table = summary.results_table("summer to winter", three_rounds(), NO_FIGURES)
+    table = summary.results_table("summer to winter", three_rounds(), NO_FIGURES, {})
     assert table.startswith("# summer to winter\n")
     assert cells(table, "direct transfer") == ["direct transfer", "11.0", "21.0", "31.0", "41.0", "", "", "", "", ""]
     figures = ["80", "0.0", "90.0", "52.0", "63.0"]
@@ -127,10 +127,11 @@ def test_the_table_rounds_what_the_summary_has_rounded() -> None:
     results = three_rounds()
     for peer in ("1", "2"):
         results["r03"]["peers"][peer]["mAP"] = 0.44849999
-    found = summary.summary(results, NO_FIGURES)["last_mAP"]
+    found = summary.summary(results, NO_FIGURES, {})["last_mAP"]
     assert found == 0.4485
     assert (
-        cells(summary.results_table("a to b", results, NO_FIGURES), "**last (round 3)**")[1] == f"**{100 * found:.1f}**"
+        cells(summary.results_table("a to b", results, NO_FIGURES, {}), "**last (round 3)**")[1]
+        == f"**{100 * found:.1f}**"
     )
 
 
@@ -139,19 +140,19 @@ def test_reranked_figures_are_the_last_rounds_and_stand_apart() -> None:
     for value, name in ((0.9, "r02"), (0.5, "r03")):
         for shift, peer in ((0.0, "1"), (0.1, "2")):
             results[name]["peers"][peer] |= {"rerank_mAP": value + shift, "rerank_rank1": value - shift}
-    found = summary.summary(results, NO_FIGURES)
+    found = summary.summary(results, NO_FIGURES, {})
     assert found["last_rerank_mAP"] == pytest.approx(0.55)
     assert found["last_rerank_rank1"] == pytest.approx(0.45)
     assert found["last_mAP"] == pytest.approx(0.41)
-    table = summary.results_table("a to b", results, NO_FIGURES)
+    table = summary.results_table("a to b", results, NO_FIGURES, {})
     assert cells(table, "last (round 3), re-ranked")[1:4] == ["55.0", "45.0", ""]
-    assert "rerank_mAP" not in summary.summary(three_rounds(), NO_FIGURES)
+    assert "rerank_mAP" not in summary.summary(three_rounds(), NO_FIGURES, {})
 
 
 def test_every_row_of_the_table_has_as_many_cells() -> None:
     rows = [
         line
-        for line in summary.results_table("a to b", three_rounds(), NO_FIGURES).splitlines()
+        for line in summary.results_table("a to b", three_rounds(), NO_FIGURES, {}).splitlines()
         if line.startswith("|")
     ]
     assert len(rows) == 2 + 4 + 2
@@ -176,7 +177,7 @@ def test_pseudo_labels_are_drawn_from_the_first_clustering_on() -> None:
 def test_where_there_are_outliers_their_share_of_the_agreement_is_shown() -> None:
     results = three_rounds()
     results["r02"]["pseudo_labels"] |= {"outliers": 0.96, "nmi_singletons": 0.12, "ari_singletons": 0.01}
-    table = summary.results_table("a to b", results, NO_FIGURES)
+    table = summary.results_table("a to b", results, NO_FIGURES, {})
     assert "| purity | NMI, outliers alone | ARI, outliers alone |" in table
     assert cells(table, "round 2")[5:] == ["80", "96.0", "80.0", "52.0", "63.0", "12.0", "1.0"]
     assert cells(table, "round 3")[5:] == ["80", "0.0", "90.0", "52.0", "63.0", "81.0", "52.0"]
@@ -184,9 +185,9 @@ def test_where_there_are_outliers_their_share_of_the_agreement_is_shown() -> Non
     assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) == 1
     assert curves.round_table(results).splitlines()[0].split(",")[-3:] == ["purity", "nmi_singletons", "ari_singletons"]
     # the last round has none
-    assert "last_nmi_singletons" not in summary.summary(results, NO_FIGURES)
+    assert "last_nmi_singletons" not in summary.summary(results, NO_FIGURES, {})
     results["r03"]["pseudo_labels"] |= {"outliers": 0.5, "nmi_singletons": 0.33}
-    assert summary.summary(results, NO_FIGURES)["last_nmi_singletons"] == 0.33
+    assert summary.summary(results, NO_FIGURES, {})["last_nmi_singletons"] == 0.33
 
 
 def losses(folder: Path, *texts: str) -> list[Path]:
@@ -263,8 +264,8 @@ def test_a_damaged_result_is_named(tmp_path: Path, place: tuple[str, ...], value
 def test_figures_of_a_result_are_not_changed() -> None:
     results = three_rounds()
     before = deepcopy(results)
-    summary.summary(results, NO_FIGURES)
-    summary.results_table("a to b", results, NO_FIGURES)
+    summary.summary(results, NO_FIGURES, {})
+    summary.results_table("a to b", results, NO_FIGURES, {})
     curves.round_table(results)
     assert results == before
 
@@ -322,10 +323,10 @@ def unmeasured() -> dict[str, Any]:
 
 def test_nothing_is_measured_where_nobody_labelled() -> None:
     figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.2, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
-    found = summary.summary(unmeasured(), figures)
+    found = summary.summary(unmeasured(), figures, {})
     expected = {"last_round": 3, "chosen_round": 1, "last_clusters": 80, "last_outliers": 0.0, "last_silhouette": 0.2}
     assert found == expected
-    table = summary.results_table("a to b", unmeasured(), figures)
+    table = summary.results_table("a to b", unmeasured(), figures, {})
     assert "There are no labelled test images" in table
     assert "mAP" not in table
     assert "NMI" not in table.replace("camera NMI", "")
@@ -336,11 +337,11 @@ def test_nothing_is_measured_where_nobody_labelled() -> None:
 
 def test_what_needs_no_label_has_a_table_of_its_own() -> None:
     figures = {"r00": {"silhouette": 0.1}, "r01": {"silhouette": 0.2, "agreement": 0.5}, "r03": {"silhouette": 0.2}}
-    table = summary.results_table("a to b", three_rounds(), figures).split("| without labels |")[1]
+    table = summary.results_table("a to b", three_rounds(), figures, {}).split("| without labels |")[1]
     assert cells(table, "direct transfer") == ["direct transfer", "0.100", ""]
     assert cells(table, "round 1") == ["round 1", "0.200", "0.500"]
     assert "Highest agreement of peers: round 1." in table
-    found = summary.summary(three_rounds(), figures)
+    found = summary.summary(three_rounds(), figures, {})
     assert found["chosen_mAP"] == pytest.approx(
         0.35
     )  # the mean of both peers of r01, where best on test is one of them
@@ -348,7 +349,7 @@ def test_what_needs_no_label_has_a_table_of_its_own() -> None:
 
 
 def test_direct_transfer_may_be_the_choice() -> None:
-    found = summary.summary(three_rounds(), {"r00": {"consistency": 0.3}, "r03": {"consistency": 0.3}})
+    found = summary.summary(three_rounds(), {"r00": {"consistency": 0.3}, "r03": {"consistency": 0.3}}, {})
     assert (found["chosen_round"], found["chosen_mAP"]) == (0, found["direct_mAP"])
     assert found["best_on_test_round"] == 1
 

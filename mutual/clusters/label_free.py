@@ -23,8 +23,9 @@ def label_free(
 ) -> dict[str, float]:
     """Figures of (N, D) features and their (N,) labels, -1 for outliers.
 
-    ``again`` (N,) are the labels of a second clustering of the same features, if there is one, ``camids`` (N,) the cameras, ``before``
-    (N,) the labels of the round before, where there was one. An outlier counts as a cluster of its own.
+    ``again`` (N,) are the labels of a second clustering of the same features, where there is one, ``camids`` (N,) the
+    cameras, ``before`` (N,) the labels of the round before, where there was one. An outlier counts as a cluster of its
+    own.
 
     - ``silhouette``: how much nearer an image is to its own cluster than to the next, -1 .. 1; outliers left out;
     - ``consistency``: the Jaccard index of an image's cluster in both clusterings, 0 .. 1, mean over images;

@@ -98,7 +98,7 @@ def read_network(path: Path, role: Role, **changes: Any) -> ReidNetwork:
 def read_classifier(path: Path, role: Role) -> np.ndarray:
     """(C, D) float32: the classifier's rows, without the rest of the network. Raises as :func:`read_network` does."""
     with _opened(path) as file:
-        if f"{role}.classifier.weight" not in file.keys():  # noqa: SIM118: not a mapping
+        if f"{role}.classifier.weight" not in set(file.keys()):
             raise InputError(f"{path}: holds no {role}")
         rows: np.ndarray = file.get_tensor(f"{role}.classifier.weight").float().numpy()
     return rows
