@@ -13,13 +13,14 @@
 # make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
 #                          and Node 20, and gets two packages from npm
 # make ablation            queue and run experiments/ablation.yaml, or FILE=another, then the table of it
+# make refineries          the same of experiments/refineries.yaml: methods x wrong labels
 
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro noisy test environment lock presets preset compare declare table page browser ablation
+.PHONY: repro noisy test environment lock presets preset compare declare table page browser ablation refineries
 
 repro: environment
 	dvc repro
@@ -60,6 +61,10 @@ browser:
 
 ablation: environment
 	python -m tools.ablation $(FILE)
+
+refineries: environment
+	python -m tools.ablation $(or $(FILE),experiments/refineries.yaml)
+	python -m tools.refineries $(FILE)
 
 environment: $(VENV)/.complete
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from mutual.base.errors import run
 from mutual.base.params import NONE, read_params
 from mutual.base.store import write_text
-from mutual.clusters.clustering import GIVEN
 from mutual.clusters.collapse import check_count
-from mutual.clusters.given import given_labels
+from mutual.clusters.given import labels_in_place
 from mutual.evaluation.labelled import labelled_images
 from mutual.images.index import read_cameras
 from stages import PACKED
@@ -31,8 +30,7 @@ def main() -> None:
     files, _ = read_cameras(target / "train.csv")
     if params.clustering.clustering == "kmeans":
         check_count(params.clustering.clusters, len(files))
-    if params.clustering.clustering == GIVEN:
-        given_labels(target / "train.csv", params.wrong.label_noise, params.peers.seed)
+    labels_in_place(target / "train.csv", params.clustering.clustering, params.wrong.label_noise, params.peers.seed)
     if params.evaluation.test_labels != NONE:
         labelled_images(target, Path(params.evaluation.test_labels))
     write_text(CHECKED, "the target can be clustered and tested\n")

@@ -14,8 +14,8 @@ from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
 from mutual.base.store import read_array, read_json, write_array, write_json
 from mutual.clusters.alarms import alarms
-from mutual.clusters.clustering import GIVEN, as_given, cluster, cluster_again
-from mutual.clusters.given import given_labels
+from mutual.clusters.clustering import cluster_twice
+from mutual.clusters.given import labels_in_place
 from mutual.clusters.label_free import label_free
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.images.index import read_cameras
@@ -38,12 +38,9 @@ def main() -> str:
     features = np.array(read_array(folder / "features.npy", dtype=np.float32, shape=(len(files), None)))
     source = read_array(folder / "source_features.npy", dtype=np.float32, shape=(None, features.shape[1]))
     before = read_handover(MODELS / args.start)
-    if keys["clustering"] == GIVEN:
-        found = as_given(features, given_labels(PACKED / "target/train.csv", params.wrong.label_noise, seed))
-        again = None
-    else:
-        found = cluster(features, source, before.eps, numpy_stream(seed, "clustering", number), device, **keys)
-        again = cluster_again(features, source, found, numpy_stream(seed, "clustering again", number), device, keys)
+    given = labels_in_place(PACKED / "target/train.csv", params.clustering.clustering, params.wrong.label_noise, seed)
+    streams = numpy_stream(seed, "clustering", number), numpy_stream(seed, "clustering again", number)
+    found, again = cluster_twice(features, source, given, before.eps, streams, device, keys)
     judged = read_json(folder / "agreement.json", dict[str, float])
     judged |= label_free(features, found.labels.classes, again, camids, before.labels)
     sizes = cluster_sizes(found.labels.classes)

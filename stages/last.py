@@ -19,8 +19,8 @@ from mutual.base.errors import run
 from mutual.base.params import read_params, read_rounds, round_number
 from mutual.base.store import folder_beside, write_array, write_json
 from mutual.clusters.alarms import alarms
-from mutual.clusters.clustering import GIVEN, as_given, cluster, cluster_again
-from mutual.clusters.given import given_labels
+from mutual.clusters.clustering import cluster_twice
+from mutual.clusters.given import labels_in_place
 from mutual.clusters.label_free import agreement, label_free
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.evaluation.features import mean_features, of_teachers
@@ -57,12 +57,11 @@ def main() -> str:
         seed, number, keys = params.peers.seed, round_number(last) + 1, params.clustering.model_dump()
         write_array(folder / "believed.npy", np.stack(believed))
         sets = mean_features(train), mean_features(source)
-        if keys["clustering"] == GIVEN:
-            found = as_given(sets[0], given_labels(PACKED / "target/train.csv", params.wrong.label_noise, seed))
-            again = None
-        else:
-            found = cluster(*sets, before.eps, numpy_stream(seed, "clustering", number), device, **keys)
-            again = cluster_again(*sets, found, numpy_stream(seed, "clustering again", number), device, keys)
+        given = labels_in_place(
+            PACKED / "target/train.csv", params.clustering.clustering, params.wrong.label_noise, seed
+        )
+        streams = numpy_stream(seed, "clustering", number), numpy_stream(seed, "clustering again", number)
+        found, again = cluster_twice(*sets, given, before.eps, streams, device, keys)
         labels = found.labels.classes
         judged = agreement(train, device) | label_free(sets[0], labels, again, camids, before.labels)
         sizes = cluster_sizes(labels)

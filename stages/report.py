@@ -59,7 +59,7 @@ def main() -> str:
         {name: read_index(PACKED / f"{split}.csv") for name, split in INDICES.items()},
         params.start.model_dump(),
         all(Path(root).is_relative_to(DEMO) for root in (params.source.root, params.target.root) if root != NONE),
-        params.clustering.model_dump(),
+        params.clustering.model_dump() | params.wrong.model_dump(),
         results,
         [read_network_facts(path) for path in sorted((ADAPTED / "peers").iterdir())],
     )

@@ -5,6 +5,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mutual.base.errors import InputError
@@ -59,13 +60,15 @@ def test_summary_of_the_worked_example() -> None:
     assert found["best_on_test_rank5"] == pytest.approx(0.70)
     assert found["best_on_test_round"] == 1
     assert found["last_nmi"] == 0.9
+    told = summary.summary(three_rounds(), NO_FIGURES, {"ari": 0.12345678})
+    assert told == found | {"last_believed_ari": 0.123457}
 
 
 def test_last_does_not_depend_on_any_other_round() -> None:
     changed = three_rounds()
     for name in ("r00", "r01", "r02"):
         changed[name]["peers"] = {"1": accuracy(0.99), "2": accuracy(0.98)}
-    before, after = summary.summary(three_rounds(), NO_FIGURES, {}), summary.summary(changed, NO_FIGURES)
+    before, after = summary.summary(three_rounds(), NO_FIGURES, {}), summary.summary(changed, NO_FIGURES, {})
     last = [key for key in before if key.startswith("last_")]
     assert len(last) == 5 + SHOWN
     assert {key: before[key] for key in last} == {key: after[key] for key in last}
@@ -286,6 +289,7 @@ def test_the_stage_reads_only_the_rounds_that_are_listed(tmp_path: Path, monkeyp
     of_last = {"clusters": 80, "outliers": 0, "smallest": 1, "largest": 2, "label_free": {"silhouette": 0.2}}
     write_json(tmp_path / "data/retrieval/last/clustering.json", of_last)
     write_what_the_card_needs(tmp_path)
+    np.save(tmp_path / "data/retrieval/last/believed.npy", np.zeros((2, 9), np.int32))
     before = sorted(tmp_path.glob("metrics/*/*"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["report"])

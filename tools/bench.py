@@ -73,6 +73,8 @@ def benchmarks() -> dict[str, Callable[[], Timed]]:
         rows[f"pre-training {precision}"] = partial(pretraining, precision)
         rows[f"iteration {precision}"] = partial(iteration, precision)
         rows[f"extraction {precision}"] = partial(extraction, precision)
+    for method, teaching in ((method, teaching) for method, both in METHODS.items() for teaching in both):
+        rows[f"iteration {method}{' with teachers' if teaching else ''}"] = partial(iteration_of, method, teaching)
     for count in (12936, 32621, 100000):
         rows[f"jaccard {count}"] = partial(jaccard, count)
     rows["neighbours"] = neighbours
@@ -199,6 +201,15 @@ def fake_dataset(root: Path, name: str) -> None:
 
 # --- networks --------------------------------------------------------------------------------------------------------
 
+ITERATIONS = 12
+METHODS = {  # of mutual/refineries: whether to time it without, and with, mean teachers
+    "hard_labels": [False],
+    "mmt": [True],
+    "self": [False, True],
+    "core": [False, True],
+    "coteaching": [False, True],
+    "dmt": [False, True],
+}
 BATCH = {"cpu": 16, "cuda": 64}  # the presets' is 64, of which a CPU takes half a minute an iteration
 HEIGHT, WIDTH = 256, 128
 
@@ -230,6 +241,27 @@ def training_views() -> Timed:
 
 def iteration(precision: str) -> Timed:
     """Iterations of MMT with two ResNet-50 and their teachers, a batch of images of 256 x 128 each, 500 clusters."""
+    from mutual.refineries.mmt import MutualMeanTeaching
+
+    mmt = MutualMeanTeaching(alpha=0.999, soft_ce_weight=0.5, soft_tri_weight=0.8, label_smoothing=0.1)
+    yield from iterations(mmt, "resnet50", precision, None, (HEIGHT, WIDTH), 500)
+
+
+def iteration_of(method: str, teaching: bool) -> Timed:
+    """Iterations of a method on the demo: two ResNet-18, with or without mean teachers, 64 images of 64 x 32."""
+    from mutual.base.params import read_params
+    from mutual.refineries.contract import find_refinery
+
+    found = find_refinery(method)
+    values = read_params().values(found.keys)
+    refinery = found.of(values | ({"alpha": 0.95 if teaching else 0.0} if "alpha" in found.keys else {}))
+    yield from iterations(refinery, "resnet18", "fp32", 64, (64, 32), 80)
+
+
+def iterations(
+    refinery: Any, backbone: str, precision: str, images: int | None, size: tuple[int, int], clusters: int
+) -> Timed:
+    """Iterations of a round of this refinery's with two networks; as many images as the device is given, or so many."""
     import torch
     from torch.optim import Adam
 
@@ -238,26 +270,26 @@ def iteration(precision: str) -> Timed:
     from mutual.machine.device import deterministic_device
     from mutual.networks.reid import ReidNetwork
     from mutual.refineries.contract import Targets
-    from mutual.refineries.mmt import MutualMeanTeaching
 
     device = deterministic_device()
-    images = BATCH[device.type]
+    images = images or BATCH[device.type]
     torch.manual_seed(0)
-    classes = torch.randn(500, 2048, device=device)
-    students, teachers = (
-        [for_training(ReidNetwork("resnet50", 1, precision=precision), classes) for _ in range(2)] for _ in range(2)
-    )
+    networks = [ReidNetwork(backbone, 1, precision=precision) for _ in range(4 if refinery.teaching else 2)]
+    classes = torch.randn(clusters, networks[0].backbone.width, device=device)
+    trained = [for_training(network, classes) for network in networks]
+    students, teachers = trained[:2], trained[2:] or None
     optimizer = Adam(shares_of_lr(students, 3.5e-4, 1.0), weight_decay=5e-4, fused=True)
-    views = [torch.randn(images, HEIGHT, WIDTH, 3, device=device).permute(0, 3, 1, 2) for _ in range(2)]
+    views = [torch.randn(images, *size, 3, device=device).permute(0, 3, 1, 2) for _ in range(2)]
     rows = torch.arange(images, device=device)
     batch = Batch(rows, Targets(rows // 4), views)
-    mmt = MutualMeanTeaching(alpha=0.999, soft_ce_weight=0.5, soft_tri_weight=0.8, label_smoothing=0.1)
-    within = Round(1, 12, 0, 500, 0.1)
-    for i in range(12):
+    refinery.begin(1, (rows // 4).cpu().numpy(), lambda: [drawn_features(images)] * 2)
+    within = Round(1, ITERATIONS, 0, clusters, 0.1)
+    for i in range(ITERATIONS):
         start = time.perf_counter()
-        float(step(mmt, students, teachers, batch, None, optimizer, i, within)[0])
+        float(step(refinery, students, teachers, batch, None, optimizer, i, within)[0])
         if i > 1:  # the first ones choose algorithms and fetch memory
-            yield time.perf_counter() - start, f"ResNet-50; {images} images; on the {device.type}{gpu_memory()}"
+            note = f"{backbone}; {images} images; on the {device.type}{gpu_memory()}"
+            yield time.perf_counter() - start, note.replace("resnet", "ResNet-")
 
 
 def pretraining(precision: str) -> Timed:

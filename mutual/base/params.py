@@ -16,6 +16,7 @@ PARAMS_FILE = Path("params.yaml")
 ROUNDS_FILE = Path("rounds.yaml")
 FIRST_ROUND = "r00"  # the pre-trained peers: what r01 starts from
 NONE = "none"  # in place of a name, a file or a folder: there is none
+GIVEN = "labels"  # in place of a clustering
 
 # Upper bounds are far above what anyone has had a use for and below what would run for years, fill a disk or overflow:
 # the largest published re-ID set has 126,441 images of 4,101 people; the longest published training 120 epochs of 400
@@ -332,7 +333,7 @@ class Params(BaseModel):
         if self.clustering.clustering == "kmeans" and self.clustering.clusters < fewest:
             expected = f"{fewest} at least, for a batch of {self.batches.batch_size} with {self.batches.instances} each"
             raise ValueError(f"clusters: expected {expected}, got {self.clustering.clusters}")
-        if self.wrong.label_noise > 0 and self.clustering.clustering != "labels":
+        if self.wrong.label_noise > 0 and self.clustering.clustering != GIVEN:
             raise ValueError(f"label_noise: expected 0 where clustering is not labels, got {self.wrong.label_noise}")
         return self
 

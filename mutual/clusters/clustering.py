@@ -10,7 +10,6 @@ from mutual.base.errors import InputError
 from mutual.clusters.collapse import check_features
 from mutual.clusters.pseudo_labels import PseudoLabels, cluster_means
 
-GIVEN = "labels"  # in place of a clustering
 NEARER = 0.9  # of eps, in a second clustering by DBSCAN
 
 
@@ -22,10 +21,24 @@ class Found(NamedTuple):
     figures: dict[str, float]  # inertia of k-means, eps of DBSCAN
 
 
-def as_given(features: np.ndarray, labels: np.ndarray) -> Found:
-    """(N,) int64 labels that somebody gave in place of clusters, with the centroids of the (N, D) float32 features."""
-    check_features(features, "features")
-    return Found(PseudoLabels(labels), cluster_means(features, labels), {})
+def cluster_twice(
+    features: np.ndarray,
+    source: np.ndarray,
+    given: np.ndarray | None,
+    kept_eps: float | None,
+    streams: tuple[np.random.Generator, np.random.Generator],
+    device: torch.device,
+    keys: Mapping[str, Any],
+) -> tuple[Found, np.ndarray | None]:
+    """What :func:`cluster` finds, and the labels of :func:`cluster_again`.
+
+    Where (N,) int64 labels are ``given`` in place of clusters it is these and their centroids, and nothing again.
+    """
+    if given is not None:
+        check_features(features, "features")
+        return Found(PseudoLabels(given), cluster_means(features, given), {}), None
+    found = cluster(features, source, kept_eps, streams[0], device, **keys)
+    return found, cluster_again(features, source, found, streams[1], device, keys)
 
 
 def cluster(

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from mutual.base.errors import InputError
-from mutual.base.params import FIRST_ROUND, NONE, round_number
+from mutual.base.params import FIRST_ROUND, GIVEN, NONE, round_number
 from mutual.base.store import existing
 from mutual.experiments.results import ACCURACY, Result
 from mutual.experiments.summary import mean_of_peers, percents, task_title
@@ -60,7 +60,7 @@ class Facts:
     indices: Mapping[str, Index]  # source, and the target's train, query and gallery
     start: Mapping[str, str]  # weights and pretrained, from params.yaml
     drawn: bool  # whether both sets are the demo's
-    clustering: Mapping[str, Any]  # parameters
+    clustering: Mapping[str, Any]  # parameters, and the share of labels that are wrong on purpose
     results: Mapping[str, Result]  # by round, the last one last
     networks: Sequence[Network]
 
@@ -85,7 +85,7 @@ def model_card(facts: Facts) -> str:
         FRONT.format(licence="mit" if free else "other") + f"# {task_title(facts.source, facts.target)}, adapted",
         what_it_is(facts),
         "## Data\n\n" + table([["", "images", "identities", "cameras"], *data_rows(facts)]),
-        "No label of the target was used in training.",
+        labels_used(facts),
         "## Figures\n\n" + figures(facts),
         "## How they were made\n\n" + made_by(facts),
         "## Files\n\n"
@@ -103,19 +103,35 @@ def what_it_is(facts: Facts) -> str:
     first, count = facts.networks[0], len(facts.networks)
     peer, network = first.peer, first.peer["network"]
     which = "One network" if count == 1 else f"{count} networks, each of use alone,"
+    labels = "with its" if knew_labels(facts) else "without"
     came = "" if facts.source == NONE else f" from {facts.source}"
     return (
-        f"{which} for re-identification, adapted{came} to {facts.target} without labels by"
+        f"{which} for re-identification, adapted{came} to {facts.target} {labels} labels by"
         f" `{peer['params']['adaptation']['method']}`: {network['backbone']} with `{network['pooling']}` pooling,"
         f" from images of {peer['height']} x {peer['width']} pixels (height x width) to L2-normalised features of"
         f" {first.features} numbers. Each file holds a student and its mean teacher; the figures are the teacher's."
     )
 
 
+def knew_labels(facts: Facts) -> bool:
+    """Whether the target's true labels took the place of clusters."""
+    return bool(facts.clustering["clustering"] == GIVEN)
+
+
+def labels_used(facts: Facts) -> str:
+    """What part the labels of the target's training images had."""
+    if not knew_labels(facts):
+        return "No label of the target was used in training."
+    return (
+        f"**The labels of {facts.target}'s training images were used in training**, in place of clusters, with"
+        f" {facts.clustering['label_noise']:.0%} of them made wrong on purpose: these networks belong to a study."
+    )
+
+
 def data_rows(facts: Facts) -> list[list[str]]:
     """The source's training images, if any, the target's, and the target's test: images, identities and cameras.
 
-    Those of the target's training images may be known, but take no part.
+    Those of the target's training images may be known, but take no part unless they are used in place of clusters.
     """
     source, train, query, gallery = (facts.indices[name] for name in ("source", "train", "query", "gallery"))
     of_target = np.concatenate([train.camid, query.camid, gallery.camid])
@@ -123,7 +139,12 @@ def data_rows(facts: Facts) -> list[list[str]]:
     of_source = [f"{facts.source}, train", f"{len(source)}", people(source), cameras(source.camid, shared=True)]
     return [
         *([of_source] if len(source) else []),
-        [f"{facts.target}, train", f"{len(train)}", "not used", cameras(train.camid, shared)],
+        [
+            f"{facts.target}, train",
+            f"{len(train)}",
+            people(train) if knew_labels(facts) else "not used",
+            cameras(train.camid, shared),
+        ],
         [
             f"{facts.target}, query and gallery",
             f"{len(query)} and {len(gallery)}",

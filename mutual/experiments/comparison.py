@@ -98,7 +98,7 @@ def needed(params: Params) -> list[str]:
 
 def label(params: Params) -> str:
     """Method, clustering and backbone."""
-    known = {"kmeans": f"k-means {params['clusters']}", "dbscan": "DBSCAN"}
+    known = {"kmeans": f"k-means {params['clusters']}", "dbscan": "DBSCAN", "labels": "true labels"}
     clustering = known.get(params["clustering"], params["clustering"])
     return f"{method(params)}, {clustering}, {params['backbone']}"
 
@@ -173,7 +173,7 @@ def mean_and_spread(metrics: Sequence[Mapping[str, float]]) -> Row:
 def published_figures(params: Params, published: Iterable[Mapping[str, str]]) -> Row:
     """What is published, with average pooling, for task and backbone: direct transfer, MMT with as many clusters."""
     row: Row = {f"published_{protocol}_{key}": None for protocol in PUBLISHED_AS.values() for key in ACCURACY}
-    clusters = str(params["clusters"]) if params["clustering"] == "kmeans" else "none"
+    clusters = {"kmeans": str(params["clusters"]), "dbscan": "none"}.get(params["clustering"])
     ours = (*task_of(params), params["backbone"], params["pooling"])
     for line in published:
         adapted = line["method"] == method(params) and line["clusters"] == clusters

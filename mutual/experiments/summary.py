@@ -127,7 +127,7 @@ def notes(results: Mapping[str, Result], labels: Mapping[str, str], believed: Ma
     given = list(results.values())[-1]["pseudo_labels"]
     if "nmi" in given and believed:
         pairs = ", ".join(f"{QUALITY[key]} {100 * believed[key]:.1f} ({100 * given[key]:.1f})" for key in believed)
-        alone += f". The networks of the last round believe its images to be (and learned that they are): {pairs}"
+        alone += f". What the networks believe of the images of the last round (and were told): {pairs}"
     if not is_measured(results):
         measured = "There are no labelled test images, so that nothing is measured here."
         return measured + (f" {quality}{alone}." if "nmi" in labels else "")
