@@ -28,8 +28,8 @@ repro: environment
 
 noisy: environment
 	$(if $(NAME),@python -m tools.noisy_preset $(NAME))
-	dvc repro noisy/dvc.yaml
-	@cat metrics/noisy/results.md
+	cd noisy && dvc repro
+	@cat noisy/metrics/results.md
 
 test: environment
 	ruff format --check .

@@ -1,6 +1,6 @@
 """What a network that learned from the true labels makes of the training images: by it pattern noise is made.
 
-Reads data/noisy/packed/train.{npy,csv} and `weights` where that names a file; writes data/noisy/clean/logits.npy and
+Reads noisy/data/packed/train.{npy,csv} and `weights` where that names a file; writes noisy/data/clean/logits.npy and
 mirrored.npy, float32 rows of the images and of their mirror images.
 Example: python -m noisy.clean --method hard_labels
 """
@@ -17,7 +17,7 @@ from mutual.images.index import read_split, relabel
 from mutual.machine.device import deterministic_device
 from mutual.noise.fitting import Plan, fit
 from mutual.noise.network import logits_of
-from mutual.noise.params import read_noisy_params
+from mutual.noise.params import read_noisy_params, start_of
 from mutual.noise.runs import Form, refinery_values
 from mutual.refineries.contract import find_refinery
 from noisy import CLEAN, PACKED
@@ -32,7 +32,7 @@ def main() -> str:
     params, device = read_noisy_params(), deterministic_device()
     images, index = read_split(PACKED, "train")
     labels = relabel(index.pid)
-    form = Form(params.backbone, params.stem, params.last_stride, params.dropout, params.weights)
+    form = Form(params.backbone, params.stem, params.last_stride, params.dropout, start_of(params.weights))
     plan = Plan(
         params.epochs,
         params.batch_size,

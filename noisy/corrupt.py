@@ -1,6 +1,6 @@
 """Labels of which a share is wrong, for each kind of noise, ratio and seed.
 
-Reads data/noisy/packed/train.csv, whose labels are the true ones, and data/noisy/clean/; writes data/noisy/labels/, a
+Reads noisy/data/packed/train.csv, whose labels are the true ones, and noisy/data/clean/; writes noisy/data/labels/, a
 list of files and classes for each cell and seed. Example: python -m noisy.corrupt
 """
 

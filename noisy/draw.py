@@ -1,6 +1,6 @@
 """Draw people to learn from, others to test on, and yet others to start from, as the demo's source shows them.
 
-Reads the keys drawn_..., start_pids and start_images of noisy/params.yaml; writes data/noisy/people/ and others/.
+Reads the keys drawn_..., start_pids and start_images of noisy/params.yaml; writes noisy/data/people/ and others/.
 Example: python -m noisy.draw
 """
 

@@ -1,6 +1,6 @@
 """Test every run: the only stage that reads true labels of what a run has learned from, and those of the test images.
 
-Reads data/noisy/packed/*.csv, data/noisy/labels/ and data/noisy/runs/; writes metrics/noisy/epochs.csv, a line for each
+Reads noisy/data/packed/*.csv, noisy/data/labels/ and noisy/data/runs/; writes noisy/metrics/epochs.csv, a line for each
 run and epoch that is tested. Example: python -m noisy.evaluate
 """
 

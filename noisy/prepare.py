@@ -1,15 +1,13 @@
 """Image folders -> packed uint8 arrays and their index, of the set whose labels are made wrong.
 
-Reads the folder that root names; writes data/noisy/packed/{train,query,gallery}.{npy,csv}, and prints what was read.
+Reads the folder that root names; writes noisy/data/packed/{train,query,gallery}.{npy,csv}, and prints what was read.
 Example: python -m noisy.prepare
 """
 
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m noisy.prepare")
 
-import os
 import sys
-from pathlib import Path
 
 from mutual.base.errors import InputError, run
 from mutual.base.store import ask_room, folder_beside
@@ -19,7 +17,7 @@ from mutual.datasets.packing import pack
 from mutual.images.index import write_index
 from mutual.machine.processes import cpus
 from mutual.noise.cameras import cameras_from_names
-from mutual.noise.params import read_noisy_params
+from mutual.noise.params import place, read_noisy_params
 from noisy import PACKED
 from stages.door import arguments
 
@@ -28,7 +26,7 @@ def main() -> str:
     """No arguments."""
     arguments(__doc__, "noisy.prepare").parse_args()
     params = read_noisy_params()
-    root = Path(os.path.expanduser(params.root))
+    root = place(params.root)
     splits, remarks, _ = read_dataset(root, params.layout)
     if params.camera_names != "none":
         splits = {split: cameras_from_names(root, index, params.camera_names) for split, index in splits.items()}

@@ -1,6 +1,6 @@
 """All runs -> the tables of results.
 
-Reads metrics/noisy/epochs.csv; writes metrics/noisy/results.md and summary.json, and prints the former.
+Reads noisy/metrics/epochs.csv; writes noisy/metrics/results.md and summary.json, and prints the former.
 Example: python -m noisy.report
 """
 

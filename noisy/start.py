@@ -1,6 +1,6 @@
 """Where networks start that know nothing of ImageNet: a backbone that learned from other drawn people, truly labelled.
 
-Reads data/noisy/others/; writes data/noisy/start.safetensors.
+Reads noisy/data/others/; writes noisy/data/start.safetensors.
 Example: python -m noisy.start --method hard_labels
 """
 
@@ -10,6 +10,7 @@ if not __package__:
 from safetensors.torch import save
 
 from mutual.base.errors import run
+from mutual.base.params import NONE
 from mutual.base.progress import Progress
 from mutual.base.store import write_bytes
 from mutual.datasets.layouts import read_dataset
@@ -33,7 +34,7 @@ def main() -> str:
     index = read_dataset(OTHERS, "dukemtmc").splits["train"]
     images = decode((str(OTHERS / file) for file in index.file), params.image_height, params.image_width)
     labels = relabel(index.pid)
-    form = Form(params.backbone, params.stem, params.last_stride, params.dropout, "none")
+    form = Form(params.backbone, params.stem, params.last_stride, params.dropout, NONE)
     plan = Plan(
         params.start_epochs,
         params.batch_size,

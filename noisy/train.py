@@ -1,7 +1,7 @@
 """Train the networks of one method on the labels of every cell, with every seed.
 
-Reads data/noisy/packed/, of its index the file names alone, data/noisy/labels/, and `weights` where that names a file;
-writes data/noisy/runs/<method>/: of network 1, after each epoch that is tested, the features of the test images and
+Reads noisy/data/packed/, of its index the file names alone, noisy/data/labels/, and `weights` where that names a file;
+writes noisy/data/runs/<method>/: of network 1, after each epoch that is tested, the features of the test images and
 what it takes each training image for. Several runs at a time, one thread each, on a CPU.
 Example: python -m noisy.train --method core
 """
@@ -16,7 +16,7 @@ from mutual.machine.device import deterministic_device
 from mutual.machine.processes import cpus, in_order
 from mutual.noise.cells import of_each
 from mutual.noise.fitting import Plan
-from mutual.noise.params import read_noisy_params
+from mutual.noise.params import read_noisy_params, start_of
 from mutual.noise.runs import Form, Job, refinery_values, unaugmented
 from mutual.refineries.contract import find_refinery
 from noisy import LABELS, PACKED, RUNS
@@ -33,7 +33,7 @@ def main() -> str:
     if method not in chosen:
         raise InputError(f"--method: expected {', '.join(chosen)}, as noisy/params.yaml has them, got {method!r}")
     device, keys = deterministic_device(), find_refinery(method).keys
-    form = Form(params.backbone, params.stem, params.last_stride, params.dropout, params.weights)
+    form = Form(params.backbone, params.stem, params.last_stride, params.dropout, start_of(params.weights))
     plan = Plan(
         params.epochs,
         params.batch_size,

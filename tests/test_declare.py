@@ -2,9 +2,11 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from functools import cache
 from itertools import pairwise
@@ -35,14 +37,20 @@ LIBRARY_FILES = sorted(path for path in (ROOT / "mutual").rglob("*.py") if path.
 
 @cache
 def definitions() -> dict[str, dict[str, Any]]:
-    """Each stage of all dvc.yaml, without its loop; those of noisy/dvc.yaml as ``noisy/train``."""
+    """Each stage of all dvc.yaml, without its loop; those of noisy/ as ``noisy/train``."""
     stages = {**read_yaml(ROOT / "dvc.yaml")["stages"], **read_yaml(ROOT / "demo/dvc.yaml")["stages"]}
-    stages |= {f"noisy/{name}": stage for name, stage in read_yaml(ROOT / "noisy/dvc.yaml")["stages"].items()}
+    for file in ("noisy/dvc.yaml", "noisy/drawn/dvc.yaml"):
+        stages |= {f"noisy/{name}": stage for name, stage in read_yaml(ROOT / file)["stages"].items()}
     return {name: stage.get("do", stage) for name, stage in stages.items()}
 
 
+def paths(stage: str, names: Iterable[str]) -> list[str]:
+    """Of files and folders that a stage names, their paths from the project's top."""
+    return [os.path.normpath(f"noisy/{name}") if stage.startswith("noisy/") else name for name in names]
+
+
 def entry_point(stage: str) -> Path:
-    module = re.match(r"python -m ((?:noisy|stages)\.\w+)", definitions()[stage]["cmd"])
+    module = re.match(r"(?:cd \.\. && )?python -m ((?:noisy|stages)\.\w+)", definitions()[stage]["cmd"])
     assert module
     return Path(*module[1].split(".")).with_suffix(".py")
 
@@ -50,8 +58,8 @@ def entry_point(stage: str) -> Path:
 def code(stage: str) -> set[Path]:
     """The files that a stage declares, folders and the chosen refinery as all that they stand for."""
     files: set[Path] = set()
-    for dep in definitions()[stage]["deps"]:
-        if dep.split("/")[0] in PACKAGES:
+    for dep in paths(stage, definitions()[stage]["deps"]):
+        if declare.is_code(dep):
             path = re.sub(r"\$\{\w+\}", "*", dep)
             files |= set(Path().glob(path if path.endswith(".py") else f"{path}/*.py"))
     return files
@@ -67,7 +75,8 @@ def at_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("file", declare.FILES)
 def test_the_lists_are_those_that_the_tool_writes(file: Path) -> None:
-    assert declare.declared(file.read_text(encoding="utf-8")) == file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
+    assert declare.declared(text, declare.FILES[file]) == text
 
 
 @cache
@@ -126,7 +135,9 @@ def test_declared_code_is_what_python_loads(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", definitions())
 def test_a_declared_folder_stands_for_all_that_is_in_it(stage: str) -> None:
-    folders = [Path(dep) for dep in definitions()[stage]["deps"] if dep.split("/")[0] in PACKAGES and "." not in dep]
+    named = paths(stage, definitions()[stage]["deps"])
+    folders = [Path(dep) for dep in named if declare.is_code(dep) and "." not in dep]
+    assert not (folders and stage.startswith("noisy/"))
     for folder in folders:
         files = {path for path in folder.iterdir() if path.name != "__pycache__"}
         code = {path for path in files if path.suffix == ".py"}
@@ -139,9 +150,8 @@ def test_declared_parameters_are_the_keys_that_stand_in_the_code(stage: str) -> 
     if entry_point(stage).parent == Path("noisy"):
         read = set(re.findall(r"\bparams\.(?!yaml\b)(\w+)", text))
         assert read <= NoisyParams.model_fields.keys()
-        (of_file,) = definitions()[stage]["params"]
         # of what it loops over a stage depends on its own part
-        assert {key.removesuffix(".${key}") for key in of_file["noisy/params.yaml"]} == read
+        assert {key.removesuffix(".${key}") for key in definitions()[stage]["params"]} == read
         return
     read = set(refinery_keys()) if "params.values(" in text else set()
     for view, field in re.findall(r"\bparams\.(?!yaml\b)(\w+)(?:\.(\w+))?", text):
@@ -173,14 +183,15 @@ def test_every_entry_point_is_a_stage() -> None:
 
 def test_every_data_dependency_is_an_output() -> None:
     """Nothing is read that no stage makes, save what is the user's."""
-    stages = definitions().values()
-    listed = [out for stage in stages for out in (*stage["outs"], *stage.get("metrics", ()))]
-    made = [any_value(next(iter(out)) if isinstance(out, dict) else out) for out in listed]
+    made = []
+    for name, stage in definitions().items():
+        listed = [*stage["outs"], *stage.get("metrics", ())]
+        made += [any_value(out) for out in paths(name, (next(iter(o)) if isinstance(o, dict) else o for o in listed))]
     users = ("params.yaml", "rounds.yaml", "${item.folder}", "${weights}", "${pretrained}", "${test_labels}", "${root}")
     made += [out.rpartition("/")[0] for out in made]  # a folder of outputs
-    for stage in stages:
-        for dep in stage["deps"]:
-            if dep in users or dep.split("/")[0] in PACKAGES:
+    for name, stage in definitions().items():
+        for dep in paths(name, (each for each in stage["deps"] if each not in users)):
+            if declare.is_code(dep):
                 continue
             read = any_value(dep)
             assert any(fnmatch(read, out) or fnmatch(read, f"{out}/*") or fnmatch(out, f"{read}/*") for out in made), (
@@ -197,6 +208,7 @@ def test_the_words_for_nothing_are_files() -> None:
     """DVC wants what weights and pretrained name to exist."""
     for word in ("none", "imagenet"):
         assert f"`{word}`" in Path(word).read_text(encoding="utf-8")
+        assert Path("noisy", word).read_text(encoding="utf-8") == Path(word).read_text(encoding="utf-8")
 
 
 def test_titles_of_plots_are_names_for_a_script() -> None:
@@ -258,14 +270,16 @@ stages:
   three:
     foreach: ${methods}
     do:
-      cmd: python -m noisy.three --method ${key}
+      cmd: cd .. && python -m noisy.three --method ${key}
       deps:
-        - noisy/three.py
-        - noisy/__init__.py
+        - data/people
+        - three.py
+        - ../mutual/a/p.py
+        - ../mutual/a/q.py
+        - __init__.py
       params:
-        - noisy/params.yaml:
-            - seeds
-            - methods.${key}
+        - seeds
+        - methods.${key}
       outs:
         - z
 """
@@ -285,7 +299,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "demo/dvc.yaml": "stages:\n",
         "noisy/dvc.yaml": NOISY,
         "noisy/__init__.py": "",
-        "noisy/three.py": "params = read_noisy_params()\nprint(params.methods, params.seeds)\n",
+        "noisy/drawn/dvc.yaml": "stages:\n",
+        "noisy/three.py": "import mutual.a.p\nprint(params.methods, params.seeds)\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -314,12 +329,13 @@ def test_lists_by_hand(project: Path) -> None:
     assert new.endswith(PIPELINE[PIPELINE.index("plots:") :])
 
 
-def test_parameters_of_another_file_stand_below_its_name(project: Path) -> None:
-    assert declare.declared(NOISY) == NOISY
+def test_paths_start_from_the_folder_that_is_a_project_of_its_own(project: Path) -> None:
+    """And name files: what Python compiles would be part of a folder above."""
+    assert declare.declared(NOISY, Path("noisy")) == NOISY
     Path("noisy/three.py").write_text("print(params.epochs, params.methods)\n")
-    new = declare.declared(NOISY)
-    assert "        - noisy/params.yaml:\n            - epochs\n            - methods.${key}\n      outs:" in new
-    assert declare.declared(new) == new
+    new = declare.declared(NOISY, Path("noisy"))
+    assert lists(new) == [["data/people", "three.py", "__init__.py"], ["epochs", "methods.${key}"]]
+    assert declare.declared(new, Path("noisy")) == new
 
 
 def test_what_a_module_names_beside_it_is_code_too(project: Path) -> None:

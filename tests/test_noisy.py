@@ -14,9 +14,8 @@ from tools import noisy_preset
 from tools.imports import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
-PIPELINE = "noisy/dvc.yaml"
 METHODS = ["hard_labels", "self", "core", "coteaching"]
-TRAINED = [f"{PIPELINE}:train@{method}" for method in METHODS]
+TRAINED = [f"train@{method}" for method in METHODS]
 TINY = {
     "drawn_pids": 4,
     "drawn_images": 5,
@@ -38,11 +37,11 @@ TINY = {
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A clone of the project with tiny runs, reproduced and committed; and what DVC printed."""
     folder = tmp_path_factory.mktemp("clone")
-    for name in (".gitattributes", ".gitignore", ".dvcignore", "none", "imagenet"):
+    for name in (".gitattributes", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "*.local"))
+    others = shutil.ignore_patterns("__pycache__", "dvc.lock", "cache", "tmp", "*.local", "data", "metrics")
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "dvc.lock"))
+        shutil.copytree(ROOT / package, folder / package, ignore=others)
     path = folder / "noisy/params.yaml"
     text = path.read_text(encoding="utf-8")
     for key, value in TINY.items():
@@ -55,7 +54,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     assert read_yaml(path) == read_yaml(ROOT / "noisy/params.yaml") | TINY | {"ratios": [0.5], "seeds": [1, 2]}
     assert sh(folder, "git", "init", "--quiet").returncode == 0
     commit(folder)
-    output = dvc(folder, "repro", PIPELINE)
+    output = dvc(folder / "noisy", "repro")
     commit(folder)
     return folder, output
 
@@ -65,33 +64,33 @@ def project(first_run: tuple[Path, str]) -> Iterator[Path]:
     """The reproduced clone; afterwards it is as it was, whatever the test did."""
     yield first_run[0]
     assert sh(first_run[0], "git", "checkout", "--quiet", "--force", "HEAD").returncode == 0
-    dvc(first_run[0], "checkout", "--force", PIPELINE)
+    dvc(first_run[0] / "noisy", "checkout", "--force")
 
 
 def test_from_drawing_to_the_table(first_run: tuple[Path, str]) -> None:
     folder, output = first_run
     ran = stages_run(output)
-    assert ran[0] == "demo/dvc.yaml:draw"
-    assert set(ran[1:3]) == {"demo/dvc.yaml:start", f"{PIPELINE}:prepare"}
-    assert ran[3:5] == [f"{PIPELINE}:clean", f"{PIPELINE}:corrupt"]
+    assert ran[0] == "drawn/dvc.yaml:draw"
+    assert set(ran[1:3]) == {"drawn/dvc.yaml:start", "prepare"}
+    assert ran[3:5] == ["clean", "corrupt"]
     assert sorted(ran[5:9]) == sorted(TRAINED)
-    assert ran[9:] == [f"{PIPELINE}:evaluate", f"{PIPELINE}:report"]
-    table = (folder / "metrics/noisy/results.md").read_text(encoding="utf-8")
+    assert ran[9:] == ["evaluate", "report"]
+    table = (folder / "noisy/metrics/results.md").read_text(encoding="utf-8")
     assert "| labels | cross entropy | SELF | CORE | Co-teaching |" in table
     for row in ("true labels", "random, 0.5", "pattern, 0.5"):
         assert f"| {row} |" in table
     assert table in output
-    lines = (folder / "metrics/noisy/epochs.csv").read_text(encoding="utf-8").splitlines()
+    lines = (folder / "noisy/metrics/epochs.csv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 1 + 4 * 3 * 2 * 2  # methods, cells, seeds, tested epochs
-    assert stages_run(dvc(folder, "repro", PIPELINE)) == []
+    assert stages_run(dvc(folder / "noisy", "repro")) == []
     assert sh(folder, "git", "status", "--porcelain").stdout == ""
 
 
 def test_forced_again_every_byte_is_the_same_however_many_processes(project: Path) -> None:
-    locks = [project / "noisy/dvc.lock", project / "demo/dvc.lock"]
+    locks = [project / "noisy/dvc.lock", project / "noisy/drawn/dvc.lock"]
     before = [lock.read_bytes() for lock in locks]
-    runs = {path: path.read_bytes() for path in sorted((project / "data/noisy/runs/core").rglob("*.npy"))}
-    dvc(project, "repro", "--force", "--single-item", f"{PIPELINE}:corrupt", f"{PIPELINE}:train@core")
+    runs = {path: path.read_bytes() for path in sorted((project / "noisy/data/runs/core").rglob("*.npy"))}
+    dvc(project / "noisy", "repro", "--force", "--single-item", "corrupt", "train@core")
     assert [lock.read_bytes() for lock in locks] == before
     # one thread in each of two processes, as one thread in one
     two = sh(project, "env", "OMP_NUM_THREADS=2", sys.executable, "-m", "noisy.train", "--method", "core")
@@ -100,21 +99,20 @@ def test_forced_again_every_byte_is_the_same_however_many_processes(project: Pat
 
 
 def test_a_methods_own_parameter_trains_it_alone(project: Path) -> None:
-    change = "noisy/params.yaml:methods.core.opening=0.3"
-    ran = stages_run(dvc(project, "exp", "run", "--set-param", change, PIPELINE))
-    assert ran == [f"{PIPELINE}:{stage}" for stage in ("train@core", "evaluate", "report")]
+    ran = stages_run(dvc(project / "noisy", "exp", "run", "--set-param", "methods.core.opening=0.3"))
+    assert ran == ["train@core", "evaluate", "report"]
 
 
 def test_a_run_reads_no_true_label(project: Path) -> None:
     """With other pids in the index training gives the same bytes."""
-    index = project / "data/noisy/packed/train.csv"
-    run = project / "data/noisy/runs/self/random-0.5/seed1/predicted.npy"
+    index = project / "noisy/data/packed/train.csv"
+    run = project / "noisy/data/runs/self/random-0.5/seed1/predicted.npy"
     before, text = run.read_bytes(), index.read_text(encoding="utf-8")
     rows = [line.split(",") for line in text.splitlines()]
     index.chmod(0o644)
     index.write_text("".join(f"{file},{'pid' if file == 'file' else 7},{camid}\n" for file, _, camid in rows))
     for split in ("query", "gallery"):
-        (project / f"data/noisy/packed/{split}.csv").unlink()
+        (project / f"noisy/data/packed/{split}.csv").unlink()
     done = sh(project, sys.executable, "-m", "noisy.train", "--method", "self")
     assert done.returncode == 0, done.stderr
     assert run.read_bytes() == before
@@ -138,8 +136,8 @@ def test_a_mistake_ends_in_a_line(project: Path, command: str, line: str) -> Non
 
 def test_folders_of_the_authors_preparation_are_read(project: Path) -> None:
     """Market-1501 as pytorch/{train,train_all,query,gallery}/PID/NAME: pids by folder, cameras by name, no junk."""
-    top = project / "data/noisy/folders"
-    picture = next((project / "data/noisy/people").rglob("*.jpg"))
+    top = project / "noisy/data/folders"
+    picture = next((project / "noisy/data/people").rglob("*.jpg"))
     names = {
         "train": ["0002/0002_c1s1_000451_03", "0007/0007_c2s1_000451_03"],
         "train_all": ["0002/0002_c1s1_000451_03"],
@@ -153,13 +151,13 @@ def test_folders_of_the_authors_preparation_are_read(project: Path) -> None:
             shutil.copy(picture, path)
     params = project / "noisy/params.yaml"
     text = params.read_text(encoding="utf-8").replace("layout: dukemtmc", "layout: folders")
-    text = text.replace("camera_names: none", "camera_names: market1501").replace("noisy/people", "noisy/folders")
+    text = text.replace("camera_names: none", "camera_names: market1501").replace("data/people", "data/folders")
     params.write_text(text, encoding="utf-8")
     done = sh(project, sys.executable, "-m", "noisy.prepare")
     assert done.returncode == 0, done.stderr
     assert "train_all/0002/0002_c1s1_000451_03.jpg" in done.stdout  # left out
     packed = {
-        split: (project / f"data/noisy/packed/{split}.csv").read_text() for split in ("train", "query", "gallery")
+        split: (project / f"noisy/data/packed/{split}.csv").read_text() for split in ("train", "query", "gallery")
     }
     assert [line.split(",")[1:] for line in packed["train"].splitlines()[1:]] == [["2", "1"], ["7", "2"]]
     assert [line.split(",")[1:] for line in packed["gallery"].splitlines()[1:]] == [["0", "3"], ["3", "3"]]

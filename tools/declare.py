@@ -9,6 +9,7 @@ Example: python -m tools.declare
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m tools.declare")
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,14 @@ from tools.imports import (
     refinery_files,
 )
 
-FILES = (Path("dvc.yaml"), Path("demo/dvc.yaml"), Path("noisy/dvc.yaml"))
+TOP, NOISY = Path(), Path("noisy")
+# and the folder that their paths start from
+FILES = {
+    Path("dvc.yaml"): TOP,
+    Path("demo/dvc.yaml"): TOP,
+    Path("noisy/dvc.yaml"): NOISY,
+    Path("noisy/drawn/dvc.yaml"): NOISY,
+}
 CHOSEN = "${method}"  # the refinery that is; the others may change
 
 
@@ -39,7 +47,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 where a list is out of date")
     check = parser.parse_args().check
     texts = {file: existing(file).read_text(encoding="utf-8") for file in FILES}
-    new = {file: declared(text) for file, text in texts.items()}
+    new = {file: declared(text, FILES[file]) for file, text in texts.items()}
     stale = [file for file in FILES if new[file] != texts[file]]
     if check and stale:
         raise InputError(f"{' and '.join(map(str, stale))}: out of date: run python -m tools.declare")
@@ -48,41 +56,47 @@ def main() -> None:
     print(f"written: {', '.join(map(str, stale))}" if stale else "up to date")
 
 
-def declared(text: str) -> str:
-    """The text of a dvc.yaml, with the lists that its stages should have."""
-    return "".join(with_lists(part) if part.startswith("stages:") else part for part in re.split(r"(?m)^(?=\w)", text))
+def declared(text: str, top: Path = TOP) -> str:
+    """The text of a dvc.yaml, with the lists that its stages should have; their paths start from the folder ``top``."""
+    parts = re.split(r"(?m)^(?=\w)", text)
+    return "".join(with_lists(part, top) if part.startswith("stages:") else part for part in parts)
 
 
-def with_lists(stages: str) -> str:
+def with_lists(stages: str, top: Path) -> str:
     """The part of the text below ``stages:``; what else stands in the file, plots and artifacts, has no such lists."""
     head, *blocks = re.split(r"(?m)^(?=  \w+:$)", stages)
-    return head + "".join(map(of_stage, blocks))
+    return head + "".join(of_stage(block, top) for block in blocks)
 
 
-def of_stage(block: str) -> str:
+def of_stage(block: str, top: Path) -> str:
     """One stage, with its lists."""
-    command = re.search(r"cmd: python -m ((?:noisy|stages)\.\w+)", block)
+    command = re.search(r"cmd: (?:cd \.\. && )?python -m ((?:noisy|stages)\.\w+)", block)
     if command is None:
         raise InputError(f"{block.split(':')[0].strip()}: expected a cmd such as python -m stages.prepare")
     entry = existing(Path(*command[1].split(".")).with_suffix(".py"))
     named = re.search(r"--method (\S+)", block)
     refinery = REFINERIES / f"{named[1] if named else CHOSEN}.py"
     may_be = refinery_files() if "$" in refinery.name else {refinery}
-    files = [str(entry), *(file for file in in_folders(code_of(entry, may_be)) if file != str(entry))]
-    code = [item for item in items_of(block, "deps") if item.split("/")[0] in PACKAGES]
-    block = with_items(block, "deps", code, files + [str(refinery)] * chooses_refinery(entry))
+    used = code_of(entry, may_be)
+    # .dvcignore, by which what Python compiles is no part of a folder, holds below its own folder
+    listed = in_folders(used) if top == TOP else sorted(map(str, used))
+    files = [str(entry), *(file for file in listed if file != str(entry)), *[str(refinery)] * chooses_refinery(entry)]
+    old = [item for item in items_of(block, "deps") if is_code(os.path.normpath(top / item))]
+    block = with_items(block, "deps", old, [os.path.relpath(file, top) for file in files])
     if str(PARAMS_FILE) in items_of(block, "deps"):  # the whole file: its keys need not be named
         return block
-    params, file = items_of(block, "params"), params_file(entry)
+    params = items_of(block, "params")
     given = {key for item in params for key in given_by_loop(block, item)}
     read = keys_read(entry) - given
-    keys = [key for key in keys_of_file(file) if key in read]
-    if file == PARAMS_FILE:
-        return with_items(block, "params", [item for item in params if "$" not in item], keys)
-    # below the name of their file; of what a loop goes over a stage depends on its own part
-    loop = re.search(r"(?m)^    foreach: \$\{(\w+)\}$", block)
-    keys = [f"{key}.${{key}}" if loop and key == loop[1] else key for key in keys]
-    return with_items(block, "params", params, [f"{file}:", *(f"    - {key}" for key in keys)] if keys else [])
+    keys = [key for key in keys_of_file(params_file(entry)) if key in read]
+    if loop := re.search(r"(?m)^    foreach: \$\{(\w+)\}$", block):  # of a key of its file, a stage depends on a part
+        keys = [f"{key}.${{key}}" if key == loop[1] and top == NOISY else key for key in keys]
+    return with_items(block, "params", [item for item in params if "$" not in item or item in keys], keys)
+
+
+def is_code(path: str) -> bool:
+    """Whether a dependency, from the project's top, is a file or folder of code."""
+    return path.split("/")[0] in PACKAGES and (path.endswith(".py") or not path.startswith(f"{NOISY}/"))
 
 
 def given_by_loop(block: str, item: str) -> list[str]:
@@ -107,14 +121,9 @@ def with_items(block: str, key: str, old: Sequence[str], new: Sequence[str]) -> 
     def filled(found: re.Match[str]) -> str:
         lines = found["items"].splitlines(keepends=True)
         kept = [line for line in lines if line.strip().removeprefix("- ") not in old]
-        return found["head"] + "".join([*kept, *(f"{found['indent']}  {line(item)}\n" for item in new)])
+        return found["head"] + "".join([*kept, *(f"{found['indent']}  - {item}\n" for item in new)])
 
     return re.sub(listed(key), filled, block, count=1)
-
-
-def line(item: str) -> str:
-    """An item as it is written; one that is indented lies within the one before."""
-    return item if item.startswith(" ") else f"- {item}"
 
 
 def listed(key: str) -> str:

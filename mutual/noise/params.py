@@ -1,5 +1,6 @@
 """noisy/params.yaml: read once, checked whole, wrong values named in one line."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -8,6 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from mutual.base.errors import InputError, shown
 from mutual.base.params import (
+    NONE,
     PIXELS,
     Epochs,
     Layout,
@@ -130,6 +132,16 @@ class NoisyParams(View):
         if self.stem != 64 and self.weights == "imagenet":
             raise ValueError(f"stem: expected 64, as networks with weights of ImageNet have it, got {self.stem}")
         return self
+
+
+def place(name: str) -> Path:
+    """The file or folder of this name: an absolute one, or one that is reached from noisy/, where the names stand."""
+    return FILE.parent / os.path.expanduser(name)
+
+
+def start_of(weights: str) -> str:
+    """``weights`` as networks take them: none, imagenet, or a file's place from the project's top."""
+    return weights if weights in (NONE, "imagenet") else str(place(weights))
 
 
 def read_noisy_params(path: Path = FILE) -> NoisyParams:
