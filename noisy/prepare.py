@@ -10,6 +10,7 @@ if not __package__:
 import sys
 
 from mutual.base.errors import InputError, run
+from mutual.base.params import NONE
 from mutual.base.store import ask_room, folder_beside
 from mutual.datasets.checks import check_matches, table, untested
 from mutual.datasets.layouts import read_dataset
@@ -28,7 +29,7 @@ def main() -> str:
     params = read_noisy_params()
     root = place(params.root)
     splits, remarks, _ = read_dataset(root, params.layout)
-    if params.camera_names != "none":
+    if params.camera_names != NONE:
         splits = {split: cameras_from_names(root, index, params.camera_names) for split, index in splits.items()}
     if reason := untested(root, splits["query"], splits["gallery"]):
         raise InputError(f"{root}: {reason}: expected a labelled test set")

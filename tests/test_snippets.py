@@ -27,6 +27,7 @@ TESTED = {
     ("README.md", "yaml"): "test_snippets.py::test_the_parameters_of_real_data_are_valid",
     ("README.md", "mermaid"): "test_snippets.py::test_the_picture_of_the_pipeline_has_its_stages",
     ("README.md", ""): "test_snippets.py::test_the_list_of_the_house_names_what_is_there",
+    ("docs/noisy.md", "mermaid"): "test_snippets.py::test_the_picture_of_the_pipeline_has_its_stages",
     ("docs/backbones.md", "python"): "test_timm.py::test_the_lines_of_the_page_run",
     ("docs/extending.md", "diff"): "test_docs.py::test_a_diff_applies_to_the_code_as_it_is",
     ("docs/extending.md", "python"): "test_docs.py::test_what_a_diff_adds_works",
@@ -70,6 +71,7 @@ REPLACED = {
         ("dvc artifacts get", "cd .. && mkdir others && cd others && dvc artifacts get"),
         ("dvc get", "rm -r adapted && dvc get"),
     ],
+    "docs/noisy.md": [("make noisy", "make --dry-run noisy"), ("dvc exp run", "dvc exp run --dry")],
     # three rounds instead of forty, and nothing new to commit
     "docs/presets.md": [
         ("dvc repro report", "dvc repro --dry report"),
@@ -128,7 +130,7 @@ def thinned(file: str) -> str:
         if name == "synthesize":
             outs = [f"data/demo/{folder}/a.jpg" for folder in ("DukeMTMC-reID", "Market-1501-v15.09.15")] + outs[1:]
         if name == "last":
-            outs = ["data/retrieval/last/clustering.json", *outs[1:]]
+            outs = [f"data/retrieval/last/{file}" for file in ("believed.npy", "clustering.json")] + outs[1:]
         if name != "check":
             stage["cmd"] = " ".join(["sh fill.sh", *outs])
     return yaml.safe_dump(content, sort_keys=False)
@@ -141,11 +143,9 @@ def thin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.mkdir()
     for name in (".gitattributes", ".gitignore", ".dvcignore", "none", "imagenet", "Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
-    for name in (".dvc", "presets", "mutual", "stages", "tools"):
-        shutil.copytree(
-            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.local")
-        )
-    (folder / "demo").mkdir()
+    others = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.local", "dvc.lock", "data", "metrics")
+    for name in (".dvc", "demo", "presets", "mutual", "noisy", "stages", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=others)
     for file in ("dvc.yaml", "demo/dvc.yaml"):
         (folder / file).write_text(thinned(file), encoding="utf-8")
     (folder / "fill.sh").write_text(FILL, encoding="utf-8")
@@ -260,9 +260,13 @@ def test_the_preset_of_the_page_is_one(parameters: Path, monkeypatch: pytest.Mon
     assert read_params().target.name == "market1501"
 
 
-def test_the_picture_of_the_pipeline_has_its_stages() -> None:
-    (text,) = blocks("README.md", "mermaid")
-    stages = {*read_yaml(ROOT / "dvc.yaml")["stages"], *read_yaml(ROOT / "demo/dvc.yaml")["stages"]}
+@pytest.mark.parametrize(
+    ("page", "files"),
+    [("README.md", ("dvc.yaml", "demo/dvc.yaml")), ("docs/noisy.md", ("noisy/dvc.yaml", "noisy/drawn/dvc.yaml"))],
+)
+def test_the_picture_of_the_pipeline_has_its_stages(page: str, files: tuple[str, str]) -> None:
+    (text,) = blocks(page, "mermaid")
+    stages = {name for file in files for name in read_yaml(ROOT / file)["stages"]}
     edges = [line for line in text.splitlines() if ">" in line]
     labels = re.sub(r"\|[^|]*\||\[[^]]*\]", " ", "\n".join(edges))  # of arrows and boxes
     assert set(re.findall(r"\w+", labels)) == stages

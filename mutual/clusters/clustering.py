@@ -48,7 +48,7 @@ def cluster(
     stream: np.random.Generator,
     device: torch.device,
     *,
-    clustering: Literal["kmeans", "dbscan", "labels"],
+    clustering: Literal["kmeans", "dbscan"],
     clusters: int,
     kmeans_by: Literal["own", "faiss"],
     kmeans_iterations: int,
