@@ -71,7 +71,7 @@ REPLACED = {
         ("dvc artifacts get", "cd .. && mkdir others && cd others && dvc artifacts get"),
         ("dvc get", "rm -r adapted && dvc get"),
     ],
-    "docs/noisy.md": [("make noisy", "make --dry-run noisy"), ("dvc exp run", "dvc exp run --dry")],
+    "docs/noisy.md": [("make noisy", "make --dry-run noisy"), ("dvc exp run", "dvc exp run --queue")],
     # three rounds instead of forty, and nothing new to commit
     "docs/presets.md": [
         ("dvc repro report", "dvc repro --dry report"),
