@@ -1,4 +1,7 @@
-"""A canvas for rounded bodies: flat colours on one layer, how lit each spot is on another, both painted enlarged."""
+"""A canvas for rounded bodies: flat colours on one layer, how lit each spot is on another, both painted enlarged.
+
+A third layer, for those who want one, says what each spot is part of.
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -33,16 +36,20 @@ def shaded(colour: Colour, factor: float) -> Colour:
 class Canvas:
     """Paint from the back to the front, then take the result with :meth:`finished`.
 
-    ``sun`` (-1 .. 1) says from which side the light comes (below 0: left) and how hard it is.
+    ``sun`` (-1 .. 1) says from which side the light comes (below 0: left) and how hard it is. A ``labelled`` canvas
+    also keeps which ``part`` (1 .. 255, 0: none) was the current one when a spot was painted, see :meth:`mask`.
     """
 
-    def __init__(self, width: int, height: int, sun: float) -> None:
+    def __init__(self, width: int, height: int, sun: float, labelled: bool = False) -> None:
         self.size = (width * SCALE, height * SCALE)
         # RGBX and not RGBA: its fourth band is coverage to us and nothing to PIL, which would divide colours by it
         self._colour = Image.new("RGBX", self.size)
         self._light = Image.new("L", self.size, NEUTRAL)
         self._colour_draw = ImageDraw.Draw(self._colour)
         self._light_draw = ImageDraw.Draw(self._light)
+        self.part = 0
+        self._labels = Image.new("L", self.size) if labelled else None
+        self._label_draw = ImageDraw.Draw(self._labels) if self._labels else None
         self._side = -1.0 if sun < 0 else 1.0
         self._contrast = abs(sun)
 
@@ -92,12 +99,17 @@ class Canvas:
 
     def flat(self, points: Sequence[Point], fill: Colour) -> None:
         """A polygon that takes the light of what lies below it: pockets, collars, eyes."""
-        self._colour_draw.polygon([(x * SCALE, y * SCALE) for x, y in points], fill=fill)
+        scaled = [(x * SCALE, y * SCALE) for x, y in points]
+        self._colour_draw.polygon(scaled, fill=fill)
+        if self._label_draw:
+            self._label_draw.polygon(scaled, fill=self.part)
 
     def line(self, points: Sequence[Point], width: float, fill: Colour) -> None:
         """A line of colour that takes the light of what lies below it: straps, zips, seams."""
         scaled = [(x * SCALE, y * SCALE) for x, y in points]
         self._colour_draw.line(scaled, fill=fill, width=max(1, round(width * SCALE)), joint="curve")
+        if self._label_draw:
+            self._label_draw.line(scaled, fill=self.part, width=max(1, round(width * SCALE)), joint="curve")
 
     def crease(self, points: Sequence[Point], width: float, tone: float) -> None:
         """A fold: changes the light only."""
@@ -112,6 +124,24 @@ class Canvas:
         picture[..., :3] *= np.asarray(light, np.float32)[..., None] / np.float32(NEUTRAL)
         return picture
 
+    def mask(self, hidden: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Which part is seen at each pixel of a labelled canvas, uint8 (height, width).
+
+        ``hidden``, float32 (height, width) in 0 .. 1, is the share of each pixel that something else lies over. Labels
+        are counted, not averaged: the most frequent wins, the lowest of equals, and 0 where less than half is seen.
+        """
+        if self._labels is None:
+            raise ValueError("expected a labelled canvas")
+        width, height = self.size[0] // SCALE, self.size[1] // SCALE
+        spots = np.asarray(self._labels).reshape(height, SCALE, width, SCALE)
+        parts = np.unique(spots)
+        parts = parts[parts > 0]
+        if not len(parts):
+            return np.zeros((height, width), np.uint8)
+        counts = np.stack([(spots == part).sum((1, 3)) for part in parts])
+        seen = counts.sum(0) * (1 - hidden) >= 0.5 * SCALE**2
+        return np.where(seen, parts[counts.argmax(0)], 0).astype(np.uint8)
+
     def _paint(self, form: Form, fill: Fill, tone: float, cast: float) -> None:
         if cast:
             form(self._light_draw, -0.25 * self._side, 1.0, cast, round(NEUTRAL * 0.68))
@@ -121,6 +151,8 @@ class Canvas:
             self._colour.paste(fill, mask=mask)
         else:
             form(self._colour_draw, 0.0, 1.0, 0.0, (*fill, 255))  # type: ignore[arg-type]
+        if self._label_draw:
+            form(self._label_draw, 0.0, 1.0, 0.0, self.part)
         middle = NEUTRAL * tone
         form(self._light_draw, 0.0, 1.0, 0.0, round(middle * (0.80 - 0.22 * self._contrast)))
         form(self._light_draw, 0.12 * self._side, 0.86, 0.0, round(middle * (0.91 - 0.08 * self._contrast)))

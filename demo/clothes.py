@@ -4,6 +4,7 @@ from math import cos, sin
 
 from demo.canvas import Canvas, mix, shaded
 from demo.identities import Bag, Top
+from demo.parts import Part
 from demo.skeleton import Arm, View, between
 
 HIP = 0.47  # height of a waist-long top's hem, in body heights
@@ -36,6 +37,7 @@ def torso(view: View, top: Top, shoulders: float) -> list[tuple[float, float, fl
 
 def paint_front(canvas: Canvas, view: View, top: Top) -> None:
     """What tells a garment's front and surface: emblem, open front, buttons, lapels, quilting, folds."""
+    canvas.part = Part.UPPER_CLOTHES
     unit, facing = view.unit, cos(view.yaw)
     if top.kind == "puffer":
         y = 0.77
@@ -78,6 +80,7 @@ def paint_front(canvas: Canvas, view: View, top: Top) -> None:
 
 def paint_collar(canvas: Canvas, view: View, top: Top) -> None:
     """The hood or the high collar around the neck, of garments that have one."""
+    canvas.part = Part.UPPER_CLOTHES
     if top.kind in ("hoodie", "parka"):
         rim = top.colour if top.kind == "hoodie" else mix(top.colour, (236, 222, 196), 0.75)
         arch = (
@@ -102,6 +105,7 @@ def paint_backpack(canvas: Canvas, view: View, bag: Bag) -> None:
     """A backpack's body: behind the torso, or on it when seen from behind."""
     if bag.kind != "backpack":
         return
+    canvas.part = Part.BAG
     x, y = view.at((0.0, 0.70, -0.098))
     unit, half = view.unit, 0.074 * abs(cos(view.yaw)) * view.width + 0.04 * abs(sin(view.yaw))
     body = ((-0.115, 0.55), (-0.10, 0.85), (-0.06, 1.0), (0.08, 1.05), (0.12, 0.92))
@@ -117,6 +121,7 @@ def paint_backpack(canvas: Canvas, view: View, bag: Bag) -> None:
 
 def paint_straps(canvas: Canvas, view: View, bag: Bag) -> None:
     """The straps that cross the torso: two of a backpack in front, one of a shoulder bag all around."""
+    canvas.part = Part.BAG
     unit, facing = view.unit, cos(view.yaw)
     if bag.kind == "backpack" and facing > -0.25:
         for side in (-1, 1):
@@ -131,6 +136,7 @@ def paint_straps(canvas: Canvas, view: View, bag: Bag) -> None:
 
 def paint_carried(canvas: Canvas, view: View, bag: Bag, arm: Arm, near: bool) -> None:
     """A shoulder bag at the hip or a tote in the hand of ``arm``; ``near``: whether that side is turned to us."""
+    canvas.part = Part.BAG
     unit = view.unit
     if bag.kind == "shoulder":
         joint = (bag.side * 0.118, 0.50, 0.0)

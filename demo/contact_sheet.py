@@ -33,7 +33,11 @@ def contact_sheet(seed: int, panels: Sequence[Panel], people: int) -> Image.Imag
     for panel in drawn:
         sheet.paste(panel, (x, MARGIN))
         x += panel.width + MARGIN
-    # 64 steps a channel look the same and compress to two thirds; a palette of 256 colours would be grainy
+    return coarse(sheet)
+
+
+def coarse(sheet: Image.Image) -> Image.Image:
+    """64 steps a channel look the same and compress to two thirds; a palette of 256 colours would be grainy."""
     return sheet.point([min(255, (value + 2) // 4 * 4) for value in range(256)] * 3)
 
 

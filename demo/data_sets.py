@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from demo.identities import Identity, invented, invented_people
-from demo.photographs import framings, photograph
+from demo.photographs import framings, photograph, photograph_with_parts
 from demo.scenes import Camera, Domain, cameras
 from mutual.base.progress import Progress
 from mutual.machine.processes import in_order
@@ -46,6 +47,7 @@ class Shot:
 
 
 Name = Callable[[int, int, int, np.random.Generator], str]
+Batch = tuple[Path, int, Camera, list[Shot]]  # the folder of the files, the seed, pictures of this one camera
 
 
 def duke_name(pid: int, camera: int, number: int, rng: np.random.Generator) -> str:
@@ -99,23 +101,38 @@ def draw_set(folder: Path, seed: int, domain: Domain, shots: Sequence[Shot], wor
     """Take every picture with ``workers`` processes: the bytes do not depend on how many."""
     for path in {folder / shot.path for shot in shots}:
         path.parent.mkdir(parents=True, exist_ok=True)
-    eyes = cameras(seed, domain)
-    batches: list[tuple[Path, int, Camera, list[Shot]]] = []
-    for number, camera in enumerate(eyes):
-        own = [shot for shot in shots if shot.camera == number]
-        batches += [(folder, seed, camera, own[k : k + BATCH]) for k in range(0, len(own), BATCH)]
+    batches = in_batches(folder, seed, domain, shots)
     with Progress(total=len(shots), desc=f"draw {domain.name}", unit="img") as bar:
         for count in in_order(_write_batch, batches, workers, str(folder)):
             bar.update(count)
 
 
+def in_batches(folder: Path, seed: int, domain: Domain, shots: Sequence[Shot]) -> list[Batch]:
+    """What one process draws at a time: pictures of one camera, whose place is drawn but once."""
+    batches: list[Batch] = []
+    for number, camera in enumerate(cameras(seed, domain)):
+        own = [shot for shot in shots if shot.camera == number]
+        batches += [(folder, seed, camera, own[k : k + BATCH]) for k in range(0, len(own), BATCH)]
+    return batches
+
+
 def taken(seed: int, camera: Camera, shot: Shot) -> Image.Image:
     """The picture of one shot: it depends on nothing but the seed, its camera and itself."""
-    rng = numpy_stream(seed, f"{camera.domain.name}/{shot.split}/picture/{shot.pid}", shot.number)
-    return Image.fromarray(photograph(camera, shot.person, shot.framing, rng))
+    return Image.fromarray(photograph(camera, shot.person, shot.framing, _stream(seed, camera, shot)))
 
 
-def _write_batch(batch: tuple[Path, int, Camera, list[Shot]]) -> int:
+def taken_with_parts(seed: int, camera: Camera, shot: Shot) -> tuple[Image.Image, NDArray[np.uint8]]:
+    """The picture of :func:`taken`, and its mask, uint8 (128, 64): the :class:`demo.parts.Part` at each pixel."""
+    stream = _stream(seed, camera, shot)
+    picture, mask = photograph_with_parts(camera, shot.person, shot.framing, stream)
+    return Image.fromarray(picture), mask
+
+
+def _stream(seed: int, camera: Camera, shot: Shot) -> np.random.Generator:
+    return numpy_stream(seed, f"{camera.domain.name}/{shot.split}/picture/{shot.pid}", shot.number)
+
+
+def _write_batch(batch: Batch) -> int:
     folder, seed, camera, shots = batch
     for shot in shots:
         taken(seed, camera, shot).save(folder / shot.path, "JPEG", quality=QUALITY)

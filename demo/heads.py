@@ -4,6 +4,7 @@ from math import cos, sin
 
 from demo.canvas import Canvas, Colour, mix, shaded
 from demo.identities import Head
+from demo.parts import Part
 from demo.skeleton import View
 
 HEIGHT = 0.918  # of the head's middle above the ground, in body heights
@@ -13,6 +14,7 @@ def paint_hair_behind(canvas: Canvas, view: View, head: Head) -> None:
     """The hair that hangs behind the neck: painted before the neck when the face is seen, after the torso if not."""
     if head.hat == "hood":
         return
+    canvas.part = Part.HEAD
     colour = head.hair_colour
     if head.hair in ("long", "bob"):
         heights = (0.965, 0.93, 0.87, 0.82, 0.765) if head.hair == "long" else (0.965, 0.93, 0.89, 0.86, 0.838)
@@ -30,11 +32,13 @@ def paint_hair_behind(canvas: Canvas, view: View, head: Head) -> None:
 
 def paint_neck(canvas: Canvas, view: View, skin: Colour) -> None:
     """The neck, in the shadow of the chin."""
+    canvas.part = Part.SKIN
     canvas.limb([view.round((0.0, 0.87, 0.0), 0.027), view.round((0.0, 0.80, -0.005), 0.031)], skin, 0.78)
 
 
 def paint_head(canvas: Canvas, view: View, head: Head, skin: Colour, hood: Colour) -> None:
     """Skull, face and hat. ``hood`` is the colour of a hood worn up."""
+    canvas.part = Part.HEAD
     turn, facing, unit = sin(view.yaw), cos(view.yaw), view.unit
     wide = (0.053 + 0.005 * abs(turn)) * (0.6 + 0.4 * view.width)
     x, y = view.at((0.0, HEIGHT, 0.004))
@@ -48,7 +52,9 @@ def paint_head(canvas: Canvas, view: View, head: Head, skin: Colour, hood: Colou
     if facing > -0.55:
         _paint_face(canvas, view, head, skin, wide)
     elif head.hair in ("short", "crop", "tail", "bun") and head.hat != "hood":
+        canvas.part = Part.SKIN
         canvas.limb([view.round((0.0, 0.862, -0.03), 0.026)], skin, 0.82)  # the nape
+        canvas.part = Part.HEAD
     if head.hat == "none" and head.hair in ("short", "crop", "bald", "tail", "bun"):
         for side in (-1, 1):
             ear = (side * 0.052, 0.905, -0.004)
@@ -116,6 +122,7 @@ def paint_scarf(canvas: Canvas, view: View, head: Head) -> None:
     """A scarf around the neck, one end hanging down in front."""
     if head.scarf is None:
         return
+    canvas.part = Part.UPPER_CLOTHES
     around = ((0.862, 0.043, 0.045), (0.84, 0.056, 0.056), (0.80, 0.052, 0.055))
     if cos(view.yaw) > 0.1:
         end = ((0.02, 0.81, 0.065), (0.026, 0.70, 0.075))

@@ -2,9 +2,6 @@
 
 from math import cos, sin
 
-import numpy as np
-from numpy.typing import NDArray
-
 from demo.canvas import Canvas, Fill, Round, mix, shaded
 from demo.clothes import (
     paint_backpack,
@@ -16,21 +13,18 @@ from demo.clothes import (
 )
 from demo.heads import paint_hair_behind, paint_head, paint_neck, paint_scarf
 from demo.identities import Identity
+from demo.parts import Part
 from demo.patterns import cloth
 from demo.skeleton import Arm, Leg, Pose, View, arms, between, legs
 
 
-def figure(
-    identity: Identity, pose: Pose, place: tuple[float, float, float], size: tuple[int, int], sun: float
-) -> NDArray[np.float32]:
-    """A person cut out, float32 (height, width, 4): colour (0 .. about 1.2) times coverage, and coverage (0 .. 1).
+def paint_figure(canvas: Canvas, identity: Identity, pose: Pose, place: tuple[float, float, float]) -> None:
+    """A person, with every :class:`Part` under its label.
 
-    ``place`` is the pixel (x, y) of the feet and the height in pixels of a person of height 1, ``size`` the picture's
-    (width, height), ``sun`` (-1 .. 1) the side of the light (below 0: left) and its hardness.
+    ``place`` is the pixel (x, y) of the feet and the height in pixels of a person of height 1.
     """
     x, y, unit = place
     view = View(pose.yaw, x, y, unit * identity.body.height, identity.body.width)
-    canvas = Canvas(*size, sun)
     pair, hair_first = arms(pose, identity.body.shoulders), cos(pose.yaw) > 0.25
     neck = view.at((0.0, 0.83, 0.0))
     fill = cloth(identity.top, canvas.size, neck[0], neck[1], view.unit)
@@ -41,6 +35,7 @@ def figure(
     _paint_arms(canvas, view, identity, pair, fill, near=False)
     _paint_lower_body(canvas, view, identity, legs(pose))
     paint_neck(canvas, view, identity.body.skin)
+    canvas.part = Part.UPPER_CLOTHES
     canvas.column(torso(view, identity.top, identity.body.shoulders), fill, 1.0, 0.02 * view.unit)
     paint_front(canvas, view, identity.top)
     paint_straps(canvas, view, identity.bag)
@@ -52,7 +47,6 @@ def figure(
         paint_hair_behind(canvas, view, identity.head)
     paint_scarf(canvas, view, identity.head)
     paint_head(canvas, view, identity.head, identity.body.skin, identity.top.colour)
-    return canvas.finished()
 
 
 def _paint_arms(canvas: Canvas, view: View, identity: Identity, pair: tuple[Arm, Arm], fill: Fill, near: bool) -> None:
@@ -70,11 +64,13 @@ def _paint_arm(canvas: Canvas, view: View, identity: Identity, arm: Arm, fill: F
     """Skin from the shoulder to the hand, and the sleeve over it."""
     skin, top, tone = identity.body.skin, identity.top, 0.84 if view.depth(arm.shoulder) < -0.03 else 1.0
     cast = 0.01 * view.unit
+    canvas.part = Part.SKIN
     if not arm.pocketed:
         canvas.limb([view.round(arm.wrist, 0.016), view.round(arm.hand, 0.0175)], skin, tone)
     if top.sleeve < 1:
         bare = ((arm.shoulder, 0.029), (arm.elbow, 0.0225), (arm.wrist, 0.0165))
         canvas.limb([view.round(joint, radius) for joint, radius in bare], skin, tone, cast)
+    canvas.part = Part.UPPER_CLOTHES
     thick = {"puffer": 0.011, "parka": 0.009, "coat": 0.007, "hoodie": 0.006, "jacket": 0.005}.get(top.kind, 0.001)
     joints = [view.round(arm.shoulder, 0.032 + thick)]
     if top.sleeve > 0.5:
@@ -99,6 +95,7 @@ def _paint_lower_body(canvas: Canvas, view: View, identity: Identity, pair: tupl
         _paint_leg(canvas, view, identity, leg, tone, bare=dressed)
     if dressed:
         return
+    canvas.part = Part.LOWER_CLOTHES
     canvas.column(
         [view.section(y, w, d) for y, w, d in ((0.58, 0.075, 0.055), (0.52, 0.086, 0.066), (0.45, 0.07, 0.062))], colour
     )
@@ -121,8 +118,11 @@ def _paint_leg(canvas: Canvas, view: View, identity: Identity, leg: Leg, tone: f
     upper = [view.round(leg.ankle, 0.024), view.round(between(leg.heel, leg.toe, 0.55), 0.02)]
     if not covered:
         skin = ((leg.hip, 0.05), (leg.knee, 0.034), (between(leg.knee, leg.ankle, 0.4), 0.033), (leg.ankle, 0.019))
-        colour_below = (56, 50, 58) if kind == "skirt over tights" else identity.body.skin
+        tights = kind == "skirt over tights"
+        colour_below = (56, 50, 58) if tights else identity.body.skin
+        canvas.part = Part.LOWER_CLOTHES if tights else Part.SKIN
         canvas.limb([view.round(joint, radius) for joint, radius in skin], colour_below, tone)
+    canvas.part = Part.SHOES
     canvas.limb(
         sole, mix(shoes.colour, (236, 234, 228), 0.75) if shoes.kind == "sneakers" else shaded(shoes.colour, 0.7), tone
     )
@@ -130,6 +130,7 @@ def _paint_leg(canvas: Canvas, view: View, identity: Identity, leg: Leg, tone: f
     if shoes.kind == "boots":
         shaft = ((between(leg.knee, leg.ankle, 0.45), 0.036), (leg.ankle, 0.029))
         canvas.limb([view.round(joint, radius) for joint, radius in shaft], shoes.colour, tone)
+    canvas.part = Part.LOWER_CLOTHES
     if covered:
         knee, ankle = {"wide": (0.05, 0.052), "leggings": (0.037, 0.025), "cargo": (0.047, 0.036)}.get(
             kind, (0.043, 0.034)

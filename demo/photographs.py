@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from demo.backdrops import HEIGHT, WIDTH
 from demo.canvas import Canvas, mix, shaded
 from demo.identities import Identity, invented
-from demo.pedestrians import figure
+from demo.pedestrians import paint_figure
 from demo.scenes import Camera
 from demo.skeleton import Pose
 
@@ -33,6 +33,28 @@ def framings() -> dict[str, tuple[float, float, float]]:
 
 def photograph(camera: Camera, person: Identity | None, framing: str, rng: np.random.Generator) -> NDArray[np.uint8]:
     """A picture, uint8 (128, 64, 3), of ``person`` (None: nobody) framed as one of :func:`framings` says."""
+    return _photograph(camera, person, framing, rng, None)[0]
+
+
+def photograph_with_parts(
+    camera: Camera, person: Identity | None, framing: str, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The picture of :func:`photograph`, and uint8 (128, 64) with the :class:`demo.parts.Part` seen at each pixel.
+
+    All but ``person`` is background: passers-by, what stands before the person, the mirror image on a wet ground.
+    """
+    canvas = Canvas(*SIZE, camera.sun, labelled=True)
+    picture, hidden = _photograph(camera, person, framing, rng, canvas)
+    return picture, canvas.mask(hidden)
+
+
+def _photograph(
+    camera: Camera, person: Identity | None, framing: str, rng: np.random.Generator, labelled: Canvas | None
+) -> tuple[NDArray[np.uint8], Pixels]:
+    """The picture, and the share of each of its pixels that something before the person covers, float32 (128, 64).
+
+    The person is painted on ``labelled``, if it is given; nothing moves after that, so its pixels are the picture's.
+    """
     picture = _cut_out(camera, rng)
     if rng.random() < camera.domain.passer_by_probability:
         picture = _with_passer_by(picture, camera, rng)
@@ -43,10 +65,13 @@ def photograph(camera: Camera, person: Identity | None, framing: str, rng: np.ra
         y = GROUND + down + float(rng.normal(0, 0.5 * domain.shift))
         unit = UNIT * factor * float(rng.uniform(*domain.height_jitter))
         view = camera.view if rng.random() < domain.favoured_view else int(rng.integers(4))
-        picture = _with_person(picture, camera, person, _pose(rng, view), (x, y, unit))
+        canvas = labelled or Canvas(*SIZE, camera.sun)
+        picture = _with_person(picture, camera, canvas, person, _pose(rng, view), (x, y, unit))
+    hidden = np.zeros(picture.shape[:2], np.float32)
     if rng.random() < camera.domain.occluder_probability:
-        picture = _over(picture, _occluder(camera, rng))
-    return _developed(picture, camera, rng)
+        occluder = _occluder(camera, rng)
+        picture, hidden = _over(picture, occluder), occluder[..., 3]
+    return _developed(picture, camera, rng), hidden
 
 
 def _cut_out(camera: Camera, rng: np.random.Generator) -> Pixels:
@@ -71,16 +96,18 @@ def _with_passer_by(picture: Pixels, camera: Camera, rng: np.random.Generator) -
     far = float(rng.uniform(0.0, 0.22))
     place = (SIZE[0] / 2 + side * float(rng.uniform(23, 34)), GROUND - 30 * far, UNIT * (1 - far))
     stranger = invented(rng, camera.domain.wardrobe)
-    return _with_person(picture, camera, stranger, _pose(rng, int(rng.integers(4))), place)
+    pose = _pose(rng, int(rng.integers(4)))
+    return _with_person(picture, camera, Canvas(*SIZE, camera.sun), stranger, pose, place)
 
 
 def _with_person(
-    picture: Pixels, camera: Camera, person: Identity, pose: Pose, place: tuple[float, float, float]
+    picture: Pixels, camera: Camera, canvas: Canvas, person: Identity, pose: Pose, place: tuple[float, float, float]
 ) -> Pixels:
-    """The person with a shadow and, on a wet ground, a mirror image."""
+    """The person, painted on the empty ``canvas``, with a shadow and, on a wet ground, a mirror image."""
     x, y, unit = place
     daylight = np.array((*camera.domain.daylight, 1.0), np.float32)
-    cut_out: Pixels = figure(person, pose, place, SIZE, camera.sun) * daylight
+    paint_figure(canvas, person, pose, place)
+    cut_out: Pixels = canvas.finished() * daylight
     picture = picture * (1 - _shadow(camera.sun, x, y, unit))
     if camera.domain.reflection:
         picture = _over(picture, _mirrored(cut_out, round(y) + 1, camera.domain.reflection))

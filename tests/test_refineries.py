@@ -16,10 +16,11 @@ from mutual.learning.adaptation import Round, for_training, shares_of_lr, step, 
 from mutual.learning.batches import Batch
 from mutual.learning.handover import Handover, read_handover, write_handover
 from mutual.networks.reid import ReidNetwork
+from mutual.refineries.agreement import agreement_weights, most_confident
 from mutual.refineries.contract import Output, Refinery, Step, Targets, check_peers, find_refinery
 from mutual.refineries.core import CollaborativeRefining
 from mutual.refineries.coteaching import CoTeaching, easiest, forget_share
-from mutual.refineries.dmt import agreement_weights, most_confident, over_centroids
+from mutual.refineries.dmt import over_centroids
 from mutual.refineries.self import OwnPredictions
 from mutual.refineries.trust import Trust
 from tests.golden import assert_close, golden

@@ -30,13 +30,16 @@ from tools.imports import (
     refinery_files,
 )
 
-TOP, NOISY = Path(), Path("noisy")
+TOP = Path()
 # and the folder that their paths start from
 FILES = {
     Path("dvc.yaml"): TOP,
     Path("demo/dvc.yaml"): TOP,
-    Path("noisy/dvc.yaml"): NOISY,
-    Path("noisy/drawn/dvc.yaml"): NOISY,
+    Path("noisy/dvc.yaml"): Path("noisy"),
+    Path("noisy/drawn/dvc.yaml"): Path("noisy"),
+    Path("semi/classification/dvc.yaml"): Path("semi/classification"),
+    Path("semi/segmentation/dvc.yaml"): Path("semi/segmentation"),
+    Path("semi/segmentation/drawn/dvc.yaml"): Path("semi/segmentation"),
 }
 CHOSEN = "${method}"  # the refinery that is; the others may change
 
@@ -70,7 +73,7 @@ def with_lists(stages: str, top: Path) -> str:
 
 def of_stage(block: str, top: Path) -> str:
     """One stage, with its lists."""
-    command = re.search(r"cmd: (?:cd \.\. && )?python -m ((?:noisy|stages)\.\w+)", block)
+    command = re.search(r"cmd: (?:>-\s+)?(?:cd [./]+ && )?python -m ((?:noisy|semi\.\w+|stages)\.\w+)", block)
     if command is None:
         raise InputError(f"{block.split(':')[0].strip()}: expected a cmd such as python -m stages.prepare")
     entry = existing(Path(*command[1].split(".")).with_suffix(".py"))
@@ -89,14 +92,22 @@ def of_stage(block: str, top: Path) -> str:
     given = {key for item in params for key in given_by_loop(block, item)}
     read = keys_read(entry) - given
     keys = [key for key in keys_of_file(params_file(entry)) if key in read]
-    if loop := re.search(r"(?m)^    foreach: \$\{(\w+)\}$", block):  # of a key of its file, a stage depends on a part
-        keys = [f"{key}.${{key}}" if key == loop[1] and top == NOISY else key for key in keys]
-    return with_items(block, "params", [item for item in params if "$" not in item or item in keys], keys)
+    parts = {key: item for item in params for key in keys if stands_for(item, key)}
+    new = list(dict.fromkeys(parts.get(key, key) for key in keys))
+    return with_items(block, "params", [item for item in params if "$" not in item or item in new], new)
+
+
+def stands_for(item: str, key: str) -> bool:
+    """Whether ``methods.${key}``, a part of it that a loop's stage depends on, or ``${item}_epochs`` means the key."""
+    if re.fullmatch(r"\$\{[^}]*\}|[^$]*", item):
+        return False
+    pattern = "".join(r"\w+" if part.startswith("${") else re.escape(part) for part in re.split(r"(\$\{[^}]*\})", item))
+    return re.fullmatch(pattern.partition(r"\.")[0], key) is not None
 
 
 def is_code(path: str) -> bool:
     """Whether a dependency, from the project's top, is a file or folder of code."""
-    return path.split("/")[0] in PACKAGES and (path.endswith(".py") or not path.startswith(f"{NOISY}/"))
+    return path.split("/")[0] in PACKAGES and (path.endswith(".py") or not path.startswith(("noisy/", "semi/")))
 
 
 def given_by_loop(block: str, item: str) -> list[str]:

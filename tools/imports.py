@@ -8,11 +8,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mutual.base.errors import InputError
-from mutual.base.params import PARAMS_FILE, PLACES, Params, keys_of
-from mutual.noise.params import FILE as NOISY_FILE
-from mutual.noise.params import NoisyParams
+from mutual.base.params import PARAMS_FILE, PLACES, Params, View, keys_of
+from mutual.classification import params as classification
+from mutual.noise import params as noise
+from mutual.segmentation import params as segmentation
 
-PACKAGES = ("demo", "mutual", "noisy", "stages", "tools")
+PACKAGES = ("demo", "mutual", "noisy", "semi", "stages", "tools")
+# a file of parameters without views -> their form; it is read by the entry points beside it
+FORMS: dict[Path, type[View]] = {
+    noise.FILE: noise.NoisyParams,
+    classification.FILE: classification.ClassificationParams,
+    segmentation.FILE: segmentation.SegmentationParams,
+}
 REFINERIES = Path("mutual/refineries")
 
 
@@ -84,7 +91,8 @@ def code_of(entry: Path, refineries: Iterable[Path] = ()) -> set[Path]:
 
     Of the refineries that it may choose what they have in common with others, not they themselves.
     """
-    files = closure([entry, entry.with_name("__init__.py")])
+    packages = (folder / "__init__.py" for folder in entry.parents)
+    files = closure([entry, *(file for file in packages if file.is_file())])
     if chooses_refinery(entry):
         files |= closure(refineries) - refinery_files()
     return files
@@ -106,31 +114,31 @@ def contents(folder: Path) -> list[Path]:
 
 def params_file(entry: Path) -> Path:
     """The file that an entry point's parameters stand in."""
-    return NOISY_FILE if entry.parent == NOISY_FILE.parent else PARAMS_FILE
+    return next((file for file in FORMS if file.parent == entry.parent), PARAMS_FILE)
 
 
 def keys_of_file(file: Path) -> list[str]:
     """The keys of a file of parameters, in their order."""
-    return list(NoisyParams.model_fields) if file == NOISY_FILE else list(PLACES)
+    return list(FORMS[file].model_fields) if file in FORMS else list(PLACES)
 
 
 def keys_read(entry: Path) -> set[str]:
     """The keys of its file of parameters that an entry point reads.
 
-    Of ``params.<view>.<field>`` one, of a whole view all; of noisy/params.yaml, which has no views, ``params.<key>``.
+    Of ``params.<view>.<field>`` one, of a whole view all; of a file without views, ``params.<key>``.
     ``params.values(....keys)`` are those of a refinery. Raises :class:`InputError` where ``params`` is handed on whole.
     """
     keys: set[str] = set()
     nodes = list(ast.walk(syntax(entry)))
     above = {node.value: node for node in nodes if isinstance(node, ast.Attribute)}
-    flat = params_file(entry) == NOISY_FILE
+    flat = FORMS.get(params_file(entry))
     for node in nodes:
         if not (isinstance(node, ast.Name) and node.id == "params" and isinstance(node.ctx, ast.Load)):
             continue
         part = above.get(node)
         view = part.attr if part else ""
         field = above[part].attr if part in above else ""
-        if flat and view in NoisyParams.model_fields:
+        if flat and view in flat.model_fields:
             keys.add(view)
         elif not flat and view == "values":
             keys |= refinery_keys()
@@ -138,7 +146,7 @@ def keys_read(entry: Path) -> set[str]:
             known = keys_of(view)
             keys |= {known[field]} if field in known else set(known.values())
         else:
-            known_views = NoisyParams.model_fields if flat else Params.model_fields
+            known_views = flat.model_fields if flat else Params.model_fields
             expected = f"params.<{'key' if flat else 'view'}>, one of {', '.join(known_views)}"
             raise InputError(f"{entry}: line {node.lineno}: expected {expected}")
     return keys

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,15 @@ def initial_network(
     return network
 
 
-def load_initial_backbone(network: ReidNetwork, backbone: str, weights: str) -> None:
+class WithBackbone(Protocol):
+    """A network of which a part is called its backbone."""
+
+    @property
+    def backbone(self) -> nn.Module:
+        """It."""
+
+
+def load_initial_backbone(network: WithBackbone, backbone: str, weights: str) -> None:
     """Fill the backbone from ``weights``: "imagenet" (torchvision's or timm's, downloaded by it), "none", a file.
 
     A file (.safetensors, or as saved by torch under another suffix) holds the tensors by torchvision's or timm's names

@@ -14,34 +14,9 @@ from torch.nn import functional as F
 
 from mutual.base.errors import InputError
 from mutual.clusters.pseudo_labels import cluster_means
+from mutual.refineries.agreement import agreement_weights, most_confident
 from mutual.refineries.contract import Refinery, Step, Targets, title_of
 from mutual.refineries.losses import hard_losses
-
-
-def agreement_weights(own: Tensor, labels: Tensor, confidences: Tensor, gamma1: float, gamma2: float) -> Tensor:
-    """(B,) weights of images that another network labelled with (B,) ``labels`` and ``confidences``.
-
-    ``own``: (B, C) probabilities of the network that learns. Where it agrees: its probability of the label to the power
-    of gamma1. Where it does not: that to the power of gamma2 if it is the less sure of the two, else 0.
-    """
-    sure, mine = own.max(1)
-    of_label = own.gather(1, labels[:, None])[:, 0]
-    unlike = torch.where(sure <= confidences, of_label**gamma2, 0.0)
-    return torch.where(mine == labels, of_label**gamma1, unlike)
-
-
-def most_confident(confidences: np.ndarray, share: float) -> np.ndarray:
-    """(N,) bool: the share of the (N,) confidences that is highest; of 1 all of them.
-
-    The authors' rule: those above the one in place int(1 - share N) from the end, so that two are missing, and none are
-    left of three.
-    """
-    if share >= 1:
-        return np.ones(len(confidences), bool)
-    if share * len(confidences) < 2:  # the place would be the first
-        return np.zeros(len(confidences), bool)
-    ascending = np.sort(confidences)
-    return confidences > ascending[int(-share * len(ascending) + 1)]
 
 
 def over_centroids(features: np.ndarray, labels: np.ndarray, temperature: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""Classification of images of which few have labels."""

@@ -1,0 +1,1 @@
+"""Few labels: what classification and segmentation with them have in common."""

@@ -1,0 +1,18 @@
+"""Runs with several seeds: a process each on a CPU, one after the other on a GPU."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from mutual.base.progress import Progress
+from mutual.machine.processes import cpus, in_order
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def all_done(do: Callable[[Job], Result], jobs: Sequence[Job], what: str, device: torch.device) -> list[Result]:
+    """``do`` each of the jobs, with as many processes as there may be threads; what they return, in order."""
+    workers = min(cpus(), len(jobs)) if device.type == "cpu" else 1
+    return list(Progress(in_order(do, jobs, workers, what), desc=what, total=len(jobs), unit="run"))
