@@ -1,15 +1,21 @@
 # make repro   the demo, from drawing its images to the results table
 # make noisy   experiments with wrong labels, from drawing their images to the table: docs/noisy.md
+# make semi    experiments with few labels, classification and segmentation, to their tables: docs/semi.md
 # make test    lint, types and tests
 # make lock    pin the newest versions that pyproject.toml admits
 #
 # make presets             list the settings of the paper's tasks and of longer demos
 # make preset NAME=demo    put one into params.yaml and rounds.yaml
 # make noisy NAME=drawn    put one of noisy/presets/ into noisy/params.yaml first
+# make semi TASK=classification NAME=cifar10-4000
+#                          one task alone; with NAME, one of its presets/ is put into its params.yaml first
 # make compare             the workspace and the experiments of this commit in 80 columns; REVS='main faster': these
 # make declare             write what the stages depend on, as the code has it, into all dvc.yaml
 # make table               the workspace and the experiments of this commit, in metrics/tables/
 # make page                metrics/report.html again; COMPARE=REV: metrics/compare.html, with that run beside it
+# make verify              hash every artefact and what DVC's cache has of it; REPAIR=1: delete what is damaged there
+# make licences            docs/licences.md: what each package of requirements.txt says of its licence
+# make audit               known vulnerabilities of these packages; needs a network
 # make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
 #                          and Node 20, and gets two packages from npm
 # make ablation            queue and run experiments/ablation.yaml, or FILE=another, then the table of it
@@ -20,16 +26,25 @@ UV_VERSION := 0.13.8
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro noisy test environment lock presets preset compare declare table page browser ablation refineries
+.PHONY: repro noisy semi test environment lock presets preset compare declare table page browser ablation refineries
+.PHONY: verify licences audit
 
 repro: environment
+	@python -m tools.lock_guard
 	dvc repro
 	@cat metrics/results.md
 
 noisy: environment
 	$(if $(NAME),@python -m tools.noisy_preset $(NAME))
+	@python -m tools.lock_guard
 	cd noisy && dvc repro
 	@cat noisy/metrics/results.md
+
+semi: environment
+	$(if $(NAME),@python -m tools.semi_preset $(TASK) $(NAME))
+	@python -m tools.lock_guard
+	$(foreach task,$(or $(TASK),classification segmentation),cd semi/$(task) && dvc repro && cd ../.. &&) true
+	@cat $(patsubst %,semi/%/metrics/results.md,$(or $(TASK),classification segmentation))
 
 test: environment
 	ruff format --check .
@@ -54,6 +69,15 @@ table: environment
 
 page: environment
 	python -m tools.page $(if $(COMPARE),--compare $(COMPARE))
+
+verify: environment
+	@python -m tools.verify $(if $(REPAIR),--repair)
+
+licences: environment
+	@python -m tools.licences
+
+audit: environment
+	@python -m tools.audit
 
 browser:
 	cd tests/browser && npm ci --silent --ignore-scripts

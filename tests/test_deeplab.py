@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mutual.segmentation.deeplab import BACKBONES, DeepLab, DilatedSum, enlarged
 from mutual.networks.resnet import ResNet, resnet18, resnet50
+from mutual.segmentation.deeplab import BACKBONES, DeepLab, DilatedSum, enlarged
 from tests.golden import assert_close, golden
 from tests.golden.fill_rule import image_batch, tensor_for
 

@@ -50,8 +50,8 @@ def shallow() -> Iterator[None]:
     """Backbones with each kind of block that they have once or twice: exporters take their time for every block."""
     deep = resnet.ResNet._layer
 
-    def layer(self: resnet.ResNet, block: Any, width: int, depth: int, stride: int) -> nn.Sequential:
-        return deep(self, block, width, 1, stride)
+    def layer(self: resnet.ResNet, block: Any, width: int, depth: int, *steps: int) -> nn.Sequential:
+        return deep(self, block, width, 1, *steps)
 
     def mobilenet_v2() -> nn.Module:
         return torchvision.models.MobileNetV2(inverted_residual_setting=[[1, 16, 1, 1], [6, 24, 2, 2]])

@@ -4,13 +4,11 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mutual.base.documents import read_yaml
 from tests.test_pipeline import commit, dvc, sh, stages_run
-from tools import noisy_preset
 from tools.imports import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -161,30 +159,3 @@ def test_folders_of_the_authors_preparation_are_read(project: Path) -> None:
     }
     assert [line.split(",")[1:] for line in packed["train"].splitlines()[1:]] == [["2", "1"], ["7", "2"]]
     assert [line.split(",")[1:] for line in packed["gallery"].splitlines()[1:]] == [["0", "3"], ["3", "3"]]
-
-
-# --- presets ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_projects_parameters_are_the_preset_drawn() -> None:
-    text = (ROOT / "noisy/params.yaml").read_text(encoding="utf-8")
-    assert noisy_preset.with_preset(text, ROOT / "noisy/presets/drawn.yaml") == text
-
-
-def test_presets_name_the_same_keys_and_can_be_taken_back() -> None:
-    text = (ROOT / "noisy/params.yaml").read_text(encoding="utf-8")
-    files = sorted((ROOT / "noisy/presets").glob("*.yaml"))
-    names = [flat(read_yaml(file)["params"]) for file in files]
-    assert all(each == names[0] for each in names)
-    for file in files:
-        changed = noisy_preset.with_preset(text, file)
-        assert noisy_preset.with_preset(changed, ROOT / "noisy/presets/drawn.yaml") == text
-
-
-def flat(values: dict[str, Any], above: str = "") -> set[str]:
-    """The keys, of mappings those within."""
-    return {
-        each
-        for key, value in values.items()
-        for each in (flat(value, f"{above}{key}.") if isinstance(value, dict) else {above + key})
-    }

@@ -75,6 +75,9 @@ def benchmarks() -> dict[str, Callable[[], Timed]]:
         rows[f"extraction {precision}"] = partial(extraction, precision)
     for method, teaching in ((method, teaching) for method, both in METHODS.items() for teaching in both):
         rows[f"iteration {method}{' with teachers' if teaching else ''}"] = partial(iteration_of, method, teaching)
+    for layout in ("ours", "plain"):
+        rows[f"few labels WRN-28-2 {layout}"] = partial(few_labels_classified, layout)
+        rows[f"few labels DeepLab-v2 {layout}"] = partial(few_labels_segmented, layout)
     for count in (12936, 32621, 100000):
         rows[f"jaccard {count}"] = partial(jaccard, count)
     rows["neighbours"] = neighbours
@@ -335,6 +338,48 @@ def extraction(precision: str) -> Timed:
         extract(network, images, device, "extraction")
         seconds.append(time.perf_counter() - start)
         yield seconds[-1], f"median {len(images) / statistics.median(seconds):.1f} images/s; on the {device.type}"
+
+
+# --- few labels ------------------------------------------------------------------------------------------------------
+
+IN_BATCH, OF_PEOPLE = 512, 64  # images of CIFAR-10's size, and how many of them have a true label
+PICTURES, SIDE = {"cpu": 2, "cuda": 8}, 321  # the presets' is 8
+FEWER = {"cpu": 5, "cuda": ITERATIONS}  # iterations
+
+
+def few_labels_classified(layout: str) -> Timed:
+    """Iterations of a phase of a WRN-28-2, views with it, weights by agreement; or as the authors lay them out."""
+    from mutual.machine.device import deterministic_device
+    from tools import bench_semi
+
+    device = deterministic_device()
+    iterations = bench_semi.classifier if layout == "ours" else bench_semi.plain_classifier
+    told = f"WRN-28-2; {IN_BATCH} images; on the {device.type}"
+    yield from each_of(iterations(IN_BATCH, OF_PEOPLE, device), FEWER[device.type], told)
+
+
+def few_labels_segmented(layout: str) -> Timed:
+    """The same of a DeepLab-v2 with ResNet-101, crops of 321 x 321 of pictures of VOC's size, 21 classes."""
+    from mutual.machine.device import deterministic_device
+    from tools import bench_semi
+
+    device = deterministic_device()
+    pictures = PICTURES[device.type]
+    if layout == "ours":
+        losses = bench_semi.segmenter(pictures, SIDE, "fp32", device)
+    else:
+        losses = bench_semi.plain_segmenter(pictures, SIDE, device)
+    told = f"DeepLab-v2 with ResNet-101; {pictures} pictures; on the {device.type}"
+    yield from each_of(losses, FEWER[device.type], told)
+
+
+def each_of(losses: Iterator[Any], count: int, told: str) -> Timed:
+    """Time so many iterations but for the first two, which choose algorithms and fetch memory."""
+    for i in range(count):
+        start = time.perf_counter()
+        float(next(losses))
+        if i > 1:
+            yield time.perf_counter() - start, told + gpu_memory()
 
 
 # --- clusters --------------------------------------------------------------------------------------------------------

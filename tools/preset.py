@@ -10,7 +10,7 @@ if not __package__:
     raise SystemExit("error: run it from the project's top: python -m tools.preset")
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -121,10 +121,16 @@ def chain(count: int) -> str:
     return ROUNDS_TEXT.format(first=FIRST_ROUND, last=round_name(count), next=round_name(count + 1)) + "".join(lines)
 
 
-def with_values(text: str, preset: str) -> str:
-    """``text``, a params.yaml with comments, with the values of ``preset`` as these are written (5e-4 stays 5e-4)."""
-    content = round_trip().load(text)
-    fill(content, round_trip().load(preset)["params"])
+def with_values(text: str, preset: str, whole: Sequence[str] = ()) -> str:
+    """``text``, a params.yaml with comments, with the values of ``preset`` as these are written (5e-4 stays 5e-4).
+
+    A preset's mapping changes keys of the one that is there; one of the keys in ``whole`` takes its place.
+    """
+    content, values = round_trip().load(text), round_trip().load(preset)["params"]
+    for key in whole:
+        if key in values:
+            content[key] = values.pop(key)
+    fill(content, values)
     file = io.StringIO()
     round_trip().dump(content, file)
     return file.getvalue()

@@ -19,10 +19,10 @@ from mutual.networks.from_timm import TimmBackbone
 from mutual.networks.reid import ReidNetwork
 from mutual.networks.weights import load_state
 
-# what stands behind a backbone, as torchvision, timm, torchreid, fast-reid, MoCo and their kin name it
+# what stands behind a backbone, as torchvision, timm, torchreid, fast-reid, MoCo, DeepLab-v2 and kin name it
 HEADS = {
     *("bottleneck", "bn_neck", "bnneck", "classifier", "embedding", "fc", "feat", "feat_bn", "head", "head_dist"),
-    *("heads", "last_linear", "logits", "neck", "predictor", "projection_head", "projector"),
+    *("heads", "last_linear", "layer5", "logits", "neck", "predictor", "projection_head", "projector"),
 }
 
 

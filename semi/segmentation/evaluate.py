@@ -15,7 +15,7 @@ from mutual.few.methods import chosen
 from mutual.few.phases import phase_of
 from mutual.few.results import rows_text
 from mutual.machine.device import deterministic_device
-from mutual.segmentation.figures import Believed, Tested
+from mutual.segmentation.figures import Beliefs, Measured
 from mutual.segmentation.form import forms_of
 from mutual.segmentation.params import FILE, read_segmentation_params
 from semi.segmentation import LABELS, MEASURED, PACKED, RUNS, SPLITS, TEST, TRAIN, VALIDATION
@@ -32,42 +32,29 @@ def main() -> str:
     params, device, phase = read_segmentation_params(), deterministic_device(), phase_of(args.phase)
     method = chosen(args.method, params.methods, FILE)
     masked: int = read_json(PACKED / "masked.json", int)
-    padded = params.padded
     forms = forms_of(params.network, params.classes)
-    which = [
-        (seed, network, form, f"seed{seed}/network{network}")
+    jobs = [
+        Measured(
+            VALIDATION,
+            TEST,
+            RUNS / phase.name / f"seed{seed}" / f"network{network}",
+            form,
+            params.padded,
+            {"run": phase.name, "seed": seed, "network": network},
+            device.type,
+            Beliefs(
+                TRAIN,
+                masked,
+                SPLITS / f"seed{seed}.csv",
+                RUNS / args.after / f"seed{seed}" / f"network{network}",
+                LABELS / phase.name / f"seed{seed}" / f"network{network}",
+                method.weighting(),
+            ),
+        )
         for seed in params.seeds
         for network, form in enumerate(forms, start=1)
     ]
-    tested = [
-        Tested(
-            VALIDATION,
-            TEST,
-            RUNS / phase.name / place,
-            form,
-            padded,
-            {"run": phase.name, "seed": seed, "network": network},
-            device.type,
-        )
-        for seed, network, form, place in which
-    ]
-    believed = [
-        Believed(
-            TRAIN,
-            masked,
-            SPLITS / f"seed{seed}.csv",
-            RUNS / args.after / place,
-            LABELS / phase.name / place,
-            method.weighting(),
-            form,
-            padded,
-            device.type,
-        )
-        for seed, _, form, place in which
-    ]
-    figures = all_done(Tested.do, tested, f"{phase.name}: testing", device)
-    beliefs = all_done(Believed.do, believed, f"{phase.name}: its labels", device)
-    rows = [of | what for of, what in zip(figures, beliefs, strict=True)]
+    rows = all_done(Measured.do, jobs, f"{phase.name}: testing", device)
     write_text(MEASURED / f"{phase.name}.csv", rows_text(rows))
     return str(MEASURED / f"{phase.name}.csv")
 

@@ -13,7 +13,7 @@ from mutual.few.jobs import all_done
 from mutual.few.phases import ALL, LABELLED
 from mutual.few.results import rows_text
 from mutual.machine.device import deterministic_device
-from mutual.segmentation.figures import Tested
+from mutual.segmentation.figures import Measured
 from mutual.segmentation.form import forms_of
 from mutual.segmentation.params import read_segmentation_params
 from semi.segmentation import MEASURED, RUNS, TEST, VALIDATION
@@ -28,7 +28,7 @@ def main() -> str:
     params, device = read_segmentation_params(), deterministic_device()
     forms = forms_of(params.network, params.classes)
     jobs = [
-        Tested(
+        Measured(
             VALIDATION,
             TEST,
             RUNS / name / f"seed{seed}" / f"network{network}",
@@ -40,7 +40,7 @@ def main() -> str:
         for seed in params.seeds
         for network, form in enumerate(forms, start=1)
     ]
-    write_text(MEASURED / f"{name}.csv", rows_text(all_done(Tested.do, jobs, f"{name}: testing", device)))
+    write_text(MEASURED / f"{name}.csv", rows_text(all_done(Measured.do, jobs, f"{name}: testing", device)))
     return str(MEASURED / f"{name}.csv")
 
 
