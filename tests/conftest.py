@@ -11,7 +11,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settle()  # before PyTorch and Numba load
 
 # begun first: processes share the files among them
-LONGEST = ("test_pipeline.py", "test_docs.py", "test_snippets.py", "test_presets.py")
+LONGEST = ("test_pipeline.py", "test_semi.py", "test_docs.py", "test_snippets.py", "test_presets.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

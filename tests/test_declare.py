@@ -18,9 +18,9 @@ import pytest
 from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
 from mutual.base.params import METHODS, PLACES, Params, keys_of
-from mutual.noise.params import NoisyParams
 from tools import declare
 from tools.imports import (
+    FORMS,
     PACKAGES,
     beside,
     chooses_refinery,
@@ -32,25 +32,32 @@ from tools.imports import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
+PLAIN = {file.parent: form for file, form in FORMS.items()}  # folders whose parameters have no views
 LIBRARY_FILES = sorted(path for path in (ROOT / "mutual").rglob("*.py") if path.name != "__init__.py")
 
 
 @cache
 def definitions() -> dict[str, dict[str, Any]]:
-    """Each stage of all dvc.yaml, without its loop; those of noisy/ as ``noisy/train``."""
-    stages = {**read_yaml(ROOT / "dvc.yaml")["stages"], **read_yaml(ROOT / "demo/dvc.yaml")["stages"]}
-    for file in ("noisy/dvc.yaml", "noisy/drawn/dvc.yaml"):
-        stages |= {f"noisy/{name}": stage for name, stage in read_yaml(ROOT / file)["stages"].items()}
-    return {name: stage.get("do", stage) for name, stage in stages.items()}
+    """Each stage of all dvc.yaml, without its loop; those of a folder that is a project of its own below its name."""
+    return {name: stage.get("do", stage) for name, stage in with_loops().items()}
+
+
+@cache
+def with_loops() -> dict[str, dict[str, Any]]:
+    stages: dict[str, dict[str, Any]] = {}
+    for file, top in declare.FILES.items():
+        stages |= {str(top / name): stage for name, stage in read_yaml(ROOT / file)["stages"].items()}
+    return stages
 
 
 def paths(stage: str, names: Iterable[str]) -> list[str]:
     """Of files and folders that a stage names, their paths from the project's top."""
-    return [os.path.normpath(f"noisy/{name}") if stage.startswith("noisy/") else name for name in names]
+    top = os.path.dirname(stage)
+    return [os.path.normpath(f"{top}/{name}") if top else name for name in names]
 
 
 def entry_point(stage: str) -> Path:
-    module = re.match(r"(?:cd \.\. && )?python -m ((?:noisy|stages)\.\w+)", definitions()[stage]["cmd"])
+    module = re.match(r"(?:cd [./]+ && )?python -m ((?:noisy|semi\.\w+|stages)\.\w+)", definitions()[stage]["cmd"])
     assert module
     return Path(*module[1].split(".")).with_suffix(".py")
 
@@ -109,7 +116,7 @@ def modules_loaded() -> dict[str, set[Path]]:
 def lines_that_import(file: Path) -> set[Path]:
     """The project's files named in lines that begin with ``from``, by their text alone."""
     modules = re.findall(
-        r"(?m)^ *from ((?:demo|mutual|noisy|stages|tools)[\w.]*) import", file.read_text(encoding="utf-8")
+        r"(?m)^ *from ((?:demo|mutual|noisy|semi|stages|tools)[\w.]*) import", file.read_text(encoding="utf-8")
     )
     return {path for module in modules if (path := Path(*module.split(".")).with_suffix(".py")).is_file()}
 
@@ -137,7 +144,7 @@ def test_declared_code_is_what_python_loads(stage: str) -> None:
 def test_a_declared_folder_stands_for_all_that_is_in_it(stage: str) -> None:
     named = paths(stage, definitions()[stage]["deps"])
     folders = [Path(dep) for dep in named if declare.is_code(dep) and "." not in dep]
-    assert not (folders and stage.startswith("noisy/"))
+    assert not (folders and "/" in stage)
     for folder in folders:
         files = {path for path in folder.iterdir() if path.name != "__pycache__"}
         code = {path for path in files if path.suffix == ".py"}
@@ -147,11 +154,14 @@ def test_a_declared_folder_stands_for_all_that_is_in_it(stage: str) -> None:
 @pytest.mark.parametrize("stage", definitions())
 def test_declared_parameters_are_the_keys_that_stand_in_the_code(stage: str) -> None:
     text = entry_point(stage).read_text(encoding="utf-8")
-    if entry_point(stage).parent == Path("noisy"):
+    if form := PLAIN.get(entry_point(stage).parent):
         read = set(re.findall(r"\bparams\.(?!yaml\b)(\w+)", text))
-        assert read <= NoisyParams.model_fields.keys()
+        assert read <= form.model_fields.keys()
         # of what it loops over a stage depends on its own part
-        assert {key.removesuffix(".${key}") for key in definitions()[stage]["params"]} == read
+        loop = with_loops()[stage].get("foreach", [])
+        declared = {re.sub(r"\.\$\{[\w.]+\}$", "", key) for key in definitions()[stage]["params"]}
+        each = [{key.replace("${item}", item) for key in declared} for item in loop if isinstance(loop, list)]
+        assert set().union(*each or [declared]) == read
         return
     read = set(refinery_keys()) if "params.values(" in text else set()
     for view, field in re.findall(r"\bparams\.(?!yaml\b)(\w+)(?:\.(\w+))?", text):
@@ -176,7 +186,7 @@ def test_every_stage_says_what_it_does(stage: str) -> None:
 
 
 def test_every_entry_point_is_a_stage() -> None:
-    files = [*Path("stages").glob("*.py"), *Path("noisy").glob("*.py")]
+    files = [file for folder in (Path("stages"), *PLAIN) for file in folder.glob("*.py")]
     doors = {file for file in files if "__main__" in file.read_text(encoding="utf-8")}
     assert {entry_point(stage) for stage in definitions()} == doors
 
@@ -187,7 +197,8 @@ def test_every_data_dependency_is_an_output() -> None:
     for name, stage in definitions().items():
         listed = [*stage["outs"], *stage.get("metrics", ())]
         made += [any_value(out) for out in paths(name, (next(iter(o)) if isinstance(o, dict) else o for o in listed))]
-    users = ("params.yaml", "rounds.yaml", "${item.folder}", "${weights}", "${pretrained}", "${test_labels}", "${root}")
+    users = {"params.yaml", "rounds.yaml", "phases.yaml", "${item.folder}", "${weights}", "${pretrained}", "${root}"}
+    users |= {"${test_labels}", "${network.weights[0]}", "${network.weights[1]}"}
     made += [out.rpartition("/")[0] for out in made]  # a folder of outputs
     for name, stage in definitions().items():
         for dep in paths(name, (each for each in stage["deps"] if each not in users)):
@@ -201,14 +212,16 @@ def test_every_data_dependency_is_an_output() -> None:
 
 def any_value(path: str) -> str:
     """The path with a * for each value that DVC puts in."""
-    return re.sub(r"\$\{\w+\}", "*", path)
+    return re.sub(r"\$\{[\w.]+\}", "*", path)
 
 
 def test_the_words_for_nothing_are_files() -> None:
     """DVC wants what weights and pretrained name to exist."""
     for word in ("none", "imagenet"):
         assert f"`{word}`" in Path(word).read_text(encoding="utf-8")
-        assert Path("noisy", word).read_text(encoding="utf-8") == Path(word).read_text(encoding="utf-8")
+        for folder in PLAIN:  # but where there are no weights
+            if (word, folder) != ("imagenet", Path("semi/classification")):
+                assert (folder / word).read_bytes() == Path(word).read_bytes()
 
 
 def test_titles_of_plots_are_names_for_a_script() -> None:
@@ -285,6 +298,35 @@ stages:
 """
 
 
+FOUR = "import mutual.a.q\nprint(params.lr, params.labelled_epochs, params.all_epochs)\n"
+SEMI = """\
+vars:
+  - phases.yaml
+
+stages:
+  four:
+    foreach:
+      - labelled
+      - all
+    do:
+      cmd: >-
+        cd ../.. && python -m semi.classification.four
+        --labels ${item}
+      deps:
+        - ${network.weights[0]}
+        - data/packed
+        - four.py
+        - ../../mutual/a/q.py
+        - ../__init__.py
+        - __init__.py
+      params:
+        - ${item}_epochs
+        - lr
+      outs:
+        - data/runs/${item}
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {
@@ -301,6 +343,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "noisy/__init__.py": "",
         "noisy/drawn/dvc.yaml": "stages:\n",
         "noisy/three.py": "import mutual.a.p\nprint(params.methods, params.seeds)\n",
+        "semi/__init__.py": "",
+        "semi/classification/__init__.py": "",
+        "semi/classification/dvc.yaml": SEMI,
+        "semi/classification/four.py": FOUR,
+        "semi/segmentation/dvc.yaml": "stages:\n",
+        "semi/segmentation/drawn/dvc.yaml": "stages:\n",
     }
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -336,6 +384,18 @@ def test_paths_start_from_the_folder_that_is_a_project_of_its_own(project: Path)
     new = declare.declared(NOISY, Path("noisy"))
     assert lists(new) == [["data/people", "three.py", "__init__.py"], ["epochs", "methods.${key}"]]
     assert declare.declared(new, Path("noisy")) == new
+
+
+def test_a_project_below_a_folder_and_a_key_for_each_item_of_a_loop(project: Path) -> None:
+    top = Path("semi/classification")
+    assert declare.declared(SEMI, top) == SEMI
+    (top / "four.py").write_text("print(params.seeds, params.labelled_epochs, params.all_epochs)\n")
+    new = declare.declared(SEMI, top)
+    assert lists(new) == [
+        ["${network.weights[0]}", "data/packed", "four.py", "../__init__.py", "__init__.py"],
+        ["seeds", "${item}_epochs"],
+    ]
+    assert declare.declared(new, top) == new
 
 
 def test_what_a_module_names_beside_it_is_code_too(project: Path) -> None:
@@ -431,21 +491,24 @@ def test_packages_hold_nothing_but_their_docstring() -> None:
         body = ast.parse(path.read_text(encoding="utf-8")).body
         assert isinstance(body[0], ast.Expr)
         settles = ["from mutual.base.errors import run", "from mutual.base.threads import settle", "run(settle)"]
-        doors = path.parent in (Path("noisy"), Path("stages"), Path("tools"))
+        doors = path.parent in (Path("noisy"), Path("semi"), Path("stages"), Path("tools"))
         code = [ast.unparse(node) for node in body[1:]]
         # and say where the artefacts of stages lie
-        places = [line for line in code if re.fullmatch(r"from pathlib import Path|[A-Z]+ = Path\('[a-z/.]+'\)", line)]
-        assert not places or path.parent in (Path("noisy"), Path("stages"))
+        place = r"from pathlib import Path|[A-Z]+ = Path\('[a-z/.]+'\)|[A-Z, ]+ = \(?(PACKED / '[a-z]+'(, )?)+\)?"
+        places = [line for line in code if re.fullmatch(place, line)]
+        assert not places or path.parent in (Path("stages"), *PLAIN)
         assert [line for line in code if line not in places] == (settles if doors else [])
 
 
-def test_every_parameter_of_the_experiments_with_wrong_labels_is_explained_and_used() -> None:
-    lines = (ROOT / "noisy/params.yaml").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("folder", PLAIN)
+def test_every_parameter_of_a_project_of_its_own_is_explained_and_used(folder: Path) -> None:
+    lines = (ROOT / folder / "params.yaml").read_text(encoding="utf-8").splitlines()
     keys = {line.partition(":")[0]: above for above, line in pairwise(lines) if re.match(r"\w", line)}
-    doors = [entry_point(stage) for stage in definitions() if entry_point(stage).parent == Path("noisy")]
-    assert set(keys) == set(NoisyParams.model_fields) == set().union(*map(keys_read, doors))
+    doors = {entry_point(stage) for stage in definitions() if entry_point(stage).parent == folder}
+    assert set(keys) == set(PLAIN[folder].model_fields) == set().union(*map(keys_read, doors))
     for key, above in keys.items():
-        assert above.startswith("# "), f"{key} is not explained"
+        # one comment may be about several, such as a height and the width right below it
+        assert above.startswith(("# ", f"{key.partition('_')[0]}_")), f"{key} is not explained"
 
 
 def test_every_parameter_is_explained_and_used() -> None:

@@ -13,13 +13,14 @@ import pytest
 
 from tests import snippets
 from tests.snippets import calls
+from tools.imports import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 METHOD = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("docs/method.md", "docs/refineries.md"))
 EXTENDING = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 SECTIONS = {part.split("\n", 1)[0]: part for part in re.split(r"(?m)^## ", EXTENDING)[1:]}
-CODE = ("demo", "mutual", "noisy", "stages", "tools", "params.yaml", "rounds.yaml", "dvc.yaml", "pyproject.toml")
+CODE = (*PACKAGES, "params.yaml", "rounds.yaml", "dvc.yaml", "pyproject.toml")
 
 # runs the lines of every section by themselves, then the stage with the new clustering: section -> what went wrong
 RUNNER = """
@@ -100,9 +101,10 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     """A copy of the code with all diffs applied in order, and what git said of each section's."""
     folder = tmp_path_factory.mktemp("extended") / "project"
     folder.mkdir()
+    others = shutil.ignore_patterns("__pycache__", ".dvc", "data")
     for name in CODE:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, folder / name, ignore=others)
         else:
             shutil.copy(ROOT / name, folder / name)
     said = {}
@@ -133,7 +135,9 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     for name, path in linked(text):
         assert name == Path(path).name or name in named(ROOT / path), f"{page.name}: {name} in {path}"
     made = {file for diff in blocks(text, "diff") for file in changed(diff)}
-    files = set(re.findall(r"`((?:demo|experiments|mutual|noisy|presets|stages|tests|tools)/[\w./-]+\.\w+)`", text))
+    files = set(
+        re.findall(r"`((?:demo|experiments|mutual|noisy|presets|semi|stages|tests|tools)/[\w./-]+\.\w+)`", text)
+    )
     assert [file for file in sorted(files - made) if not (ROOT / file).exists()] == []
     local = {target for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if "://" not in target}
     assert [target for target in sorted(local) if not (page.parent / target).exists()] == []

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tools.imports import PACKAGES
+
 ROOT = Path(__file__).resolve().parents[1]
-FILES = [path for folder in ("noisy", "stages", "tools") for path in sorted((ROOT / folder).glob("*.py"))]
+FOLDERS = ("noisy", "semi/classification", "semi/segmentation", "stages", "tools")
+FILES = [path for folder in FOLDERS for path in sorted((ROOT / folder).glob("*.py"))]
 DOORS = [path for path in FILES if "__main__" in path.read_text(encoding="utf-8")]
 
 
 def module(path: Path) -> str:
-    return f"{path.parent.name}.{path.stem}"
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
 def python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +39,7 @@ def test_its_docstring_is_what_help_answers(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOORS, ids=module)
 def test_run_by_its_path_it_says_how_to_run_it(path: Path) -> None:
-    for folder, name in ((ROOT, f"{path.parent.name}/{path.name}"), (path.parent, path.name)):
+    for folder, name in ((ROOT, str(path.relative_to(ROOT))), (path.parent, path.name)):
         done = python(folder, name)
         assert done.returncode == 1
         assert done.stdout == ""
@@ -44,12 +47,22 @@ def test_run_by_its_path_it_says_how_to_run_it(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["noisy.corrupt", "stages.check", "stages.report", "stages.synthesize", "tools.declare"]
+    "name",
+    [
+        "noisy.corrupt",
+        "semi.classification.label",
+        "semi.segmentation.evaluate",
+        "stages.check",
+        "stages.report",
+        "stages.synthesize",
+        "tools.declare",
+    ],
 )
 def test_help_does_nothing(tmp_path: Path, name: str) -> None:
     """In a folder without anything to read."""
-    for package in ("demo", "mutual", "noisy", "stages", "tools"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in PACKAGES:
+        others = shutil.ignore_patterns("__pycache__", ".dvc", "data")
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=others)
     before = {path for path in tmp_path.rglob("*") if "__pycache__" not in path.parts}
     done = python(tmp_path, "-m", name, "--help")
     assert (done.returncode, done.stderr) == (0, "")

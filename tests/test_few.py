@@ -92,7 +92,7 @@ def test_a_file_without_phases_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "phases.yaml"
     for text in ("phases: {}\n", "phasen: {}\n"):
         path.write_text(text, encoding="utf-8")
-        assert refusal(lambda: read_phases(path)) == f"{path}: expected phases below the key phases"
+        assert refusal(lambda: read_phases(path)) == f"{path}: expected phases below the key phases, and no other key"
 
 
 def test_names_numbers_and_shares() -> None:
@@ -423,3 +423,17 @@ def test_figures_that_are_none_are_refused(tmp_path: Path) -> None:
     ):
         path.write_text(text, encoding="utf-8")
         assert refusal(lambda: read_rows(path)).startswith(f"{path}: {told}")
+
+
+@pytest.mark.parametrize("name", ["labelled", "all"])
+def test_a_chain_is_not_called_as_a_run_on_true_labels(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "phases.yaml"
+    path.write_text(f"phases: {{{name}-1: {{method: m, after: labelled, share: 1}}}}", encoding="utf-8")
+    assert f"{name}-1" in refusal(lambda: read_phases(path))
+
+
+def test_no_other_key_stands_beside_the_phases(tmp_path: Path) -> None:
+    path = tmp_path / "phases.yaml"
+    line = "{a-1: {method: m, after: labelled, share: 1}}"
+    path.write_text(f"phases: {line}\nphase: {line}\n", encoding="utf-8")
+    assert "and no other key" in refusal(lambda: read_phases(path))

@@ -28,6 +28,7 @@ TESTED = {
     ("README.md", "mermaid"): "test_snippets.py::test_the_picture_of_the_pipeline_has_its_stages",
     ("README.md", ""): "test_snippets.py::test_the_list_of_the_house_names_what_is_there",
     ("docs/noisy.md", "mermaid"): "test_snippets.py::test_the_picture_of_the_pipeline_has_its_stages",
+    ("docs/semi.md", "mermaid"): "test_snippets.py::test_the_picture_of_the_pipeline_has_its_stages",
     ("docs/backbones.md", "python"): "test_timm.py::test_the_lines_of_the_page_run",
     ("docs/extending.md", "diff"): "test_docs.py::test_a_diff_applies_to_the_code_as_it_is",
     ("docs/extending.md", "python"): "test_docs.py::test_what_a_diff_adds_works",
@@ -72,6 +73,7 @@ REPLACED = {
         ("dvc get", "rm -r adapted && dvc get"),
     ],
     "docs/noisy.md": [("make noisy", "make --dry-run noisy"), ("dvc exp run", "dvc exp run --queue")],
+    "docs/semi.md": [("make semi", "make --dry-run semi"), ("dvc exp run", "dvc exp run --queue")],
     # three rounds instead of forty, and nothing new to commit
     "docs/presets.md": [
         ("dvc repro report", "dvc repro --dry report"),
@@ -144,7 +146,7 @@ def thin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in (".gitattributes", ".gitignore", ".dvcignore", "none", "imagenet", "Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, folder / name)
     others = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.local", "dvc.lock", "data", "metrics")
-    for name in (".dvc", "demo", "presets", "mutual", "noisy", "stages", "tools"):
+    for name in (".dvc", "demo", "presets", "mutual", "noisy", "semi", "stages", "tools"):
         shutil.copytree(ROOT / name, folder / name, ignore=others)
     for file in ("dvc.yaml", "demo/dvc.yaml"):
         (folder / file).write_text(thinned(file), encoding="utf-8")
@@ -262,7 +264,11 @@ def test_the_preset_of_the_page_is_one(parameters: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     ("page", "files"),
-    [("README.md", ("dvc.yaml", "demo/dvc.yaml")), ("docs/noisy.md", ("noisy/dvc.yaml", "noisy/drawn/dvc.yaml"))],
+    [
+        ("README.md", ("dvc.yaml", "demo/dvc.yaml")),
+        ("docs/noisy.md", ("noisy/dvc.yaml", "noisy/drawn/dvc.yaml")),
+        ("docs/semi.md", ("semi/segmentation/dvc.yaml", "semi/segmentation/drawn/dvc.yaml")),
+    ],
 )
 def test_the_picture_of_the_pipeline_has_its_stages(page: str, files: tuple[str, str]) -> None:
     (text,) = blocks(page, "mermaid")

@@ -38,9 +38,9 @@ class Phase(NamedTuple):
 
 
 def phase_of(name: str) -> Phase:
-    """Raises :class:`InputError` for a name of another form."""
+    """Raises :class:`InputError` for a name of another form, and a chain called as a run is that is none."""
     found = PHASE.fullmatch(name)
-    if found is None:
+    if found is None or found[1] in (LABELLED, ALL):
         raise InputError(f"phases.yaml: {shown(name)}: expected the name of a chain and a number, such as dmt-1")
     return Phase(found[1], int(found[2]))
 
@@ -55,9 +55,10 @@ def read_phases(path: Path) -> list[list[Phase]]:
 
     Raises :class:`InputError` for a chain that does not go on from :data:`LABELLED` phase by phase.
     """
-    steps = formed(path, read_yaml(path), dict[str, dict[str, Step]]).get("phases", {})
-    if not steps:
-        raise InputError(f"{path}: expected phases below the key phases")
+    content: dict[str, dict[str, Step]] = formed(path, read_yaml(path), dict[str, dict[str, Step]])
+    steps = content.get("phases", {})
+    if not steps or len(content) > 1:
+        raise InputError(f"{path}: expected phases below the key phases, and no other key")
     for name, step in steps.items():
         phase = phase_of(name)
         before = LABELLED if phase.number == 1 else Phase(phase.chain, phase.number - 1).name
