@@ -9,10 +9,10 @@ if not __package__:
     raise SystemExit("error: run it from the project's top: python -m semi.classification.label")
 
 from mutual.base.errors import run
+from mutual.base.progress import Progress
 from mutual.base.store import folder_beside
 from mutual.classification.params import read_classification_params
 from mutual.classification.runs import Form, Labelling
-from mutual.few.jobs import all_done
 from mutual.few.phases import phase_of, share_of
 from mutual.machine.device import deterministic_device
 from semi.classification import LABELS, PACKED, RUNS, SPLITS
@@ -42,7 +42,8 @@ def main() -> str:
             )
             for seed in params.seeds
         ]
-        all_done(Labelling.do, jobs, f"{phase.name}: labelling", device)
+        for job in Progress(jobs, desc=f"{phase.name}: labelling", unit="run"):
+            job.do()  # over before a process for it had started
     return str(LABELS / phase.name)
 
 
