@@ -43,7 +43,7 @@ def main() -> str:
             for seed in params.seeds
         ]
         for job in Progress(jobs, desc=f"{phase.name}: labelling", unit="run"):
-            job.do()  # over before a process for it had started
+            job.do()
     return str(LABELS / phase.name)
 
 

@@ -9,8 +9,8 @@ if not __package__:
     raise SystemExit("error: run it from the project's top: python -m semi.segmentation.evaluate")
 
 from mutual.base.errors import run
+from mutual.base.progress import Progress
 from mutual.base.store import read_json, write_text
-from mutual.few.jobs import all_done
 from mutual.few.methods import chosen
 from mutual.few.phases import phase_of
 from mutual.few.results import rows_text
@@ -54,7 +54,7 @@ def main() -> str:
         for seed in params.seeds
         for network, form in enumerate(forms, start=1)
     ]
-    rows = all_done(Measured.do, jobs, f"{phase.name}: testing", device)
+    rows = [job.do() for job in Progress(jobs, desc=f"{phase.name}: testing", unit="network")]
     write_text(MEASURED / f"{phase.name}.csv", rows_text(rows))
     return str(MEASURED / f"{phase.name}.csv")
 

@@ -9,8 +9,8 @@ if not __package__:
     raise SystemExit("error: run it from the project's top: python -m semi.segmentation.label")
 
 from mutual.base.errors import run
+from mutual.base.progress import Progress
 from mutual.base.store import folder_beside
-from mutual.few.jobs import all_done
 from mutual.few.methods import chosen
 from mutual.few.phases import phase_of, share_of
 from mutual.machine.device import deterministic_device
@@ -50,7 +50,8 @@ def main() -> str:
             for learner in range(1, NETWORKS + 1)
             for by in [learner if method.labelled_by == "itself" else NETWORKS + 1 - learner]
         ]
-        all_done(Labelling.do, jobs, f"{phase.name}: labelling", device)
+        for job in Progress(jobs, desc=f"{phase.name}: labelling", unit="network"):
+            job.do()
     return str(LABELS / phase.name)
 
 

@@ -8,8 +8,8 @@ if not __package__:
     raise SystemExit("error: run it from the project's top: python -m semi.segmentation.test")
 
 from mutual.base.errors import run
+from mutual.base.progress import Progress
 from mutual.base.store import write_text
-from mutual.few.jobs import all_done
 from mutual.few.phases import ALL, LABELLED
 from mutual.few.results import rows_text
 from mutual.machine.device import deterministic_device
@@ -40,7 +40,8 @@ def main() -> str:
         for seed in params.seeds
         for network, form in enumerate(forms, start=1)
     ]
-    write_text(MEASURED / f"{name}.csv", rows_text(all_done(Measured.do, jobs, f"{name}: testing", device)))
+    rows = [job.do() for job in Progress(jobs, desc=f"{name}: testing", unit="network")]
+    write_text(MEASURED / f"{name}.csv", rows_text(rows))
     return str(MEASURED / f"{name}.csv")
 
 
