@@ -175,7 +175,7 @@ def fit_phase(
         factor = ramped(1.0, iteration + 1, trainer.iterations, how.first_full) if how.ramp else 1.0
         judged = Judged(how.weighting, uploaded(pseudo.confidences[first], trainer.device), factor)
         said = trainer.step(views, np.concatenate([pseudo.labels[first], labels[second]]), iteration, judged)
-        # no image is twice in a batch but where a pass ends in it: the sum's order does not matter to two numbers
+        # in a fixed order, by deterministic algorithms: where a pass ends in a batch an image may be in it twice
         counted.index_add_(
             1, uploaded(first, trainer.device), torch.stack([said.weights, torch.ones_like(said.weights)])
         )

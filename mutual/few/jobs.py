@@ -9,10 +9,10 @@ from mutual.base.progress import Progress
 from mutual.machine.processes import cpus, in_order
 
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
-def all_done(do: Callable[[Job], None], jobs: Sequence[Job], what: str, device: torch.device) -> None:
-    """``do`` each of the jobs, with as many processes as there may be threads."""
+def all_done(do: Callable[[Job], Result], jobs: Sequence[Job], what: str, device: torch.device) -> list[Result]:
+    """``do`` each of the jobs, with as many processes as there may be threads; what they return, in order."""
     workers = min(cpus(), len(jobs)) if device.type == "cpu" else 1
-    for _ in Progress(in_order(do, jobs, workers, what), desc=what, total=len(jobs), unit="run"):
-        pass
+    return list(Progress(in_order(do, jobs, workers, what), desc=what, total=len(jobs), unit="run"))

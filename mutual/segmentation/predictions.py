@@ -1,6 +1,7 @@
 """What a network makes of whole pictures, and the labels that are kept of it."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby, pairwise
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def label_pictures(
 ) -> None:
     """Write ``labels.npy``, uint8 with 255 for what is not kept, and ``confidences.npy``, float32, of all pixels.
 
-    One picture is in memory at a time. ``share``, ``sampled`` (each so many pixels are looked at) and ``together``:
+    A few pictures are in memory at a time. ``share``, ``sampled`` (each so many pixels are looked at) and ``together``:
     :func:`mutual.segmentation.thresholds.class_thresholds`.
     """
     shapes = [(int(pictures.heights[row]), int(pictures.widths[row])) for row in rows]
@@ -68,15 +69,17 @@ def label_pictures(
             confidences, named = map_.max(0)
             labels[part] = named.to(torch.uint8).cpu().numpy().reshape(-1)
             sure[part] = confidences.float().cpu().numpy().reshape(-1)
-
-        def maps() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            return ((labels[part], sure[part]) for part in parts)
-
+        maps = partial(_maps, labels, sure, parts)
         thresholds = class_thresholds(maps, form.classes, share, sampled, together=together)
         for part in parts:
             labels[part] = kept_labels(labels[part], sure[part], thresholds)
         labels.flush()
         sure.flush()
+        del maps, labels, sure  # Windows renames no file that is mapped
+
+
+def _maps(labels: np.ndarray, sure: np.ndarray, parts: Sequence[slice]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    return ((labels[part], sure[part]) for part in parts)
 
 
 class PseudoLabels:

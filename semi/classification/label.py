@@ -1,7 +1,7 @@
 """Label the unlabelled images with the networks of the phase before, and choose those that the next phase uses.
 
-Reads semi/classification/data/packed/, of train.csv the number of images alone, data/splits/ and data/runs/<after>/;
-writes semi/classification/data/labels/<phase>/.
+Reads semi/classification/data/packed/, of it training images and names of classes alone, data/splits/
+and data/runs/<after>/; writes semi/classification/data/labels/<phase>/.
 Example: python -m semi.classification.label dmt-1 --after labelled --share 0.2
 """
 

@@ -1,7 +1,8 @@
 """Train a fresh network on the labelled images and on those that the phase before labelled, weighted by the method.
 
-Reads semi/classification/data/packed/, of train.csv the number of images alone, data/splits/ and data/labels/<phase>/;
-writes semi/classification/data/runs/<phase>/. Example: python -m semi.classification.train dmt-1 --method dmt
+Reads semi/classification/data/packed/, of it training images and names of classes alone, data/splits/
+and data/labels/<phase>/; writes semi/classification/data/runs/<phase>/.
+Example: python -m semi.classification.train dmt-1 --method dmt
 """
 
 if not __package__:
