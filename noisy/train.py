@@ -10,10 +10,9 @@ if not __package__:
     raise SystemExit("error: run it from the project's top: python -m noisy.train")
 
 from mutual.base.errors import InputError, run
-from mutual.base.progress import Progress
 from mutual.base.store import folder_beside
 from mutual.machine.device import deterministic_device
-from mutual.machine.processes import cpus, in_order
+from mutual.machine.jobs import all_done
 from mutual.noise.cells import of_each
 from mutual.noise.fitting import Plan
 from mutual.noise.params import read_noisy_params, start_of
@@ -62,10 +61,7 @@ def main() -> str:
             )
             for cell, seed, place in of_each(params.noises, params.ratios, params.seeds)
         ]
-        workers = min(cpus(), len(jobs)) if device.type == "cpu" else 1
-        runs = in_order(Job.do, jobs, workers, f"{method}: training")
-        for _ in Progress(runs, desc=f"{method}: training", total=len(jobs), unit="run"):
-            pass
+        all_done(Job.do, jobs, f"{method}: training", device)
     return str(RUNS / method)
 
 

@@ -59,8 +59,8 @@ def test_every_task_has_its_presets() -> None:
     assert set(PIPELINES["classification"].files) == {"digits", *(f"cifar10-{n}" for n in (40, 250, 1000, 4000))}
     assert set(PIPELINES["segmentation"].files) == {
         "drawn",
-        *(f"voc2012-{n}" for n in (100, 212, 529, 1464)),
-        *(f"cityscapes-{n}" for n in (100, 372)),
+        *(f"voc2012-{n}" for n in (99, 211, 530, 1464)),
+        *(f"cityscapes-{n}" for n in (99, 371)),
     }
 
 
@@ -110,13 +110,13 @@ def test_cifar_10_is_split_and_batched_as_the_authors_have_it() -> None:
 
 
 def test_networks_of_segmentation_start_where_the_authors_do() -> None:
-    for name in ("voc2012-100", "voc2012-1464", "cityscapes-372"):
+    for name in ("voc2012-99", "voc2012-1464", "cityscapes-371"):
         params = SegmentationParams.model_validate(parse_yaml(with_preset("segmentation", name)))
         first, second = forms_of(params.network, params.classes)
         assert Path(first.weights) == Path("semi/segmentation/../../data/raw/resnet101COCO-41f33a49.pth")
         assert first.colours == "coco"
         assert (second.weights, second.colours) == (
-            (first.weights, "coco") if name == "voc2012-100" else ("imagenet", "imagenet")
+            (first.weights, "coco") if name == "voc2012-99" else ("imagenet", "imagenet")
         )
 
 
@@ -162,7 +162,7 @@ def test_without_a_name_they_are_listed(
     use(monkeypatch, "segmentation")
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(PIPELINES["segmentation"].files)
-    assert "cityscapes-372  Cityscapes with 372 masks" in lines[1]
+    assert "cityscapes-99   Cityscapes with 99 masks" in lines[1]
     assert both.splitlines()[0] == "classification:"
     assert all(line in both for line in lines)
 
@@ -187,7 +187,7 @@ def test_nothing_is_written_of_a_preset_with_a_wrong_value(
 
 
 def test_an_unknown_name_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match=re.escape("nothing: not a preset: expected cityscapes-100 or")):
+    with pytest.raises(InputError, match=re.escape("nothing: not a preset: expected cityscapes-371 or")):
         use(monkeypatch, "segmentation", "nothing")
     with pytest.raises(SystemExit):  # argparse's: no such task
         use(monkeypatch, "drawn")

@@ -501,7 +501,14 @@ def mistake(done: Done, told: str) -> None:
         ),
         ({}, "train dmt --method dmt", "'dmt': expected the name of a chain and a number, such as dmt-1"),
         ({}, "label dmt-1 --after labelled --share 0", "--share: expected a number above 0 and at most 1, got '0'"),
-        ({}, "label dmt-1 --after gone-1 --share 1", "data/runs/gone-1/seed1/network.safetensors: not found"),
+        ({}, "label dmt-1 --after gone-1 --share 1", "phases.yaml: dmt-1: expected after: labelled, got 'gone-1'"),
+        ({}, "label gone-2 --after gone-1 --share 1", "data/runs/gone-1/seed1/network.safetensors: not found"),
+        ({"image_width": 9}, "split", "image_height, image_width: expected 8 x 8 with digits, got 8 x 9"),
+        (
+            {"published": "{dtm: 90}"},
+            "report",
+            "published: expected figures of labelled, curriculum, dmt, all, got dtm",
+        ),
         (
             {"methods": "{dmt: {weights: agreement, gamma1: 1.0}}"},
             "split",

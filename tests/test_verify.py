@@ -146,7 +146,7 @@ def test_each_bit_of_the_cache(
         flip(path)
         (line,) = looked(monkeypatch, capsys)
         assert line.startswith("damaged in the cache: ")
-        assert f"({path}): --repair puts a copy in its place from the workspace" in line
+        assert f"({path}): make verify REPAIR=1 puts a copy in its place from the workspace" in line
         assert [line.split(":")[0] for line in looked(monkeypatch, capsys, "--repair")[1:]] == [
             "deleted",
             "put into the cache",
@@ -169,7 +169,7 @@ def test_dvc_hands_on_a_flipped_bit_and_makes_it_again_after_repair(
     again = "`dvc pull data/file` fetches it, or `dvc repro make` makes it again"
     assert looked(monkeypatch, capsys, "--repair") == [
         f"changed: data/file: delete it, then {again}",
-        f"damaged in the cache: data/file ({kept}): --repair deletes it, then {again}",
+        f"damaged in the cache: data/file ({kept}): make verify REPAIR=1 deletes it, then {again}",
         f"deleted: {kept}",
     ]
     assert {path: path.stat().st_ino for path in CACHE.glob("??/*")} == good

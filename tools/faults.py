@@ -7,7 +7,7 @@ from pathlib import Path
 from tools.artefacts import Output, Part
 from tools.hashing import MISSING, UNREADABLE
 
-REPAIR = "--repair"
+REPAIR = "make verify REPAIR=1"
 CHECK = "look to its rights and to the disk"
 OTHERS = f"{REPAIR} deletes it; no output needs it now"
 

@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Iterable, Sized
+from multiprocessing import parent_process
 from typing import Any
 
 from tqdm import tqdm
@@ -15,13 +16,14 @@ ENDLESS = "{desc}: {n_fmt} {unit}, {rate_fmt}{postfix}"  # where nobody knows ho
 class Progress(tqdm):
     """tqdm's, whose bar goes when the work is done; what takes less than half a minute leaves no line.
 
-    On stderr, like tqdm's. Where that is a file or a pipe, as under ``nohup`` or in a queue, a bar would fill it.
+    On stderr, like tqdm's. Where that is a file or a pipe, as under ``nohup`` or in a queue, a bar would fill it; those
+    of processes that work side by side would write over each other.
     """
 
     def __init__(
         self, iterable: Iterable[Any] | None = None, *, desc: str, unit: str, total: int | None = None, initial: int = 0
     ) -> None:
-        self.in_lines = not sys.stderr.isatty()
+        self.in_lines = not sys.stderr.isatty() or parent_process() is not None
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         keys: dict[str, Any] = {"desc": desc, "unit": unit, "total": total, "initial": initial, "leave": False}

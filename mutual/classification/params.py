@@ -14,6 +14,7 @@ PHASES = FILE.with_name("phases.yaml")
 Layout = Literal["digits", "cifar10", "folders"]
 Augment = Literal["none", "mild", "randaugment"]
 Selection = Literal["global", "per_class"]
+SIDES: dict[Layout, int] = {"digits": 8, "cifar10": 32}  # which have a size of their own
 Side = Annotated[int, Field(ge=4, le=1024)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Percent = Annotated[float, Field(ge=0, le=100)]
@@ -60,6 +61,9 @@ class ClassificationParams(View):
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
+        if (side := SIDES.get(self.layout)) and {self.image_height, self.image_width} != {side}:
+            got = f"{self.image_height} x {self.image_width}"
+            raise ValueError(f"image_height, image_width: expected {side} x {side} with {self.layout}, got {got}")
         if (self.depth - 4) % 6:
             raise ValueError(f"depth: expected 6 n + 4, got {self.depth}")
         if self.labelled_in_batch >= self.batch_size:

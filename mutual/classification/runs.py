@@ -65,7 +65,7 @@ class Supervised:
             labels = read_labels(self.packed, "train")[rows]
         iterations = iterations_of(self.plan.epochs, len(rows), self.plan.batch_size)
         trainer = started(self.form, classes, self.plan, self.views, iterations, self.seed, self.run, self.device)
-        finished(self.out, trainer, fit_labelled(trainer, images, rows, labels))
+        finished(self.out, trainer, fit_labelled(trainer, images, rows, labels), self.run)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Mutual:
         trainer = started(self.form, classes, self.plan, self.views, iterations, self.seed, self.run, self.device)
         counted = torch.zeros(2, len(pseudo.rows), device=trainer.device)
         steps = fit_phase(trainer, images, known.parts.labelled, known.labels, pseudo, self.how, counted)
-        finished(self.out, trainer, steps)
+        finished(self.out, trainer, steps, self.run)
         write_array(self.out / "weights.npy", (counted[0] / counted[1].clamp(min=1)).cpu().numpy())
 
 
@@ -137,8 +137,9 @@ def started(
     return Trainer(network, average, plan, views, iterations, seed, number)
 
 
-def finished(folder: Path, trainer: Trainer, steps: Iterable[Said]) -> None:
+def finished(folder: Path, trainer: Trainer, steps: Iterable[Said], run: str) -> None:
     """Take all steps; write ``network.safetensors``, the average, and ``losses.csv``."""
-    write_losses(folder / "losses.csv", ((said.loss, said.weights.mean()) for said in steps))
+    said = ((each.loss, each.weights.mean()) for each in steps)
+    write_losses(folder / "losses.csv", said, trainer.iterations, f"{run}, seed {trainer.seed}")
     tensors = {name: tensor.cpu().contiguous() for name, tensor in trainer.average.state_dict().items()}
     write_bytes(folder / "network.safetensors", save(tensors))

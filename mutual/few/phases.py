@@ -45,6 +45,17 @@ def phase_of(name: str) -> Phase:
     return Phase(found[1], int(found[2]))
 
 
+def before(phase: Phase) -> str:
+    """The run whose networks label for it."""
+    return LABELLED if phase.number == 1 else Phase(phase.chain, phase.number - 1).name
+
+
+def check_after(phase: Phase, after: str) -> None:
+    """Raise :class:`InputError` where a phase does not go on from the one before it in its chain."""
+    if after != before(phase):
+        raise InputError(f"phases.yaml: {phase.name}: expected after: {before(phase)}, got {shown(after)}")
+
+
 def number_of(name: str) -> int:
     """The round that a run is in the random streams: 0 for those that learn from true labels."""
     return 0 if name in (LABELLED, ALL) else phase_of(name).number
@@ -61,11 +72,9 @@ def read_phases(path: Path) -> list[list[Phase]]:
         raise InputError(f"{path}: expected phases below the key phases, and no other key")
     for name, step in steps.items():
         phase = phase_of(name)
-        before = LABELLED if phase.number == 1 else Phase(phase.chain, phase.number - 1).name
-        if step.after != before:
-            raise InputError(f"{path}: {name}: expected after: {before}, got {shown(step.after)}")
-        if before != LABELLED and before not in steps:
-            raise InputError(f"{path}: {name}: expected {before} before it")
+        check_after(phase, step.after)
+        if step.after != LABELLED and step.after not in steps:
+            raise InputError(f"{path}: {name}: expected {step.after} before it")
     order = list(dict.fromkeys(phase_of(name).chain for name in steps))
     phases = sorted(map(phase_of, steps), key=lambda phase: (order.index(phase.chain), phase.number))
     return [list(chain) for _, chain in groupby(phases, key=lambda phase: phase.chain)]

@@ -75,7 +75,13 @@ def results(table: Table, published: Published) -> str:
 
 
 def headline(table: Table, published: Published) -> str:
-    """A line for each chain: last, best on validation, what it gains on labels only, its authors' figure."""
+    """A line for each chain: last, best on validation, what it gains on labels only, its authors' figure.
+
+    Raises :class:`InputError` for the authors' figure of a chain that there is none of.
+    """
+    names = [LABELLED, *(chain[0].chain for chain in table.chains), ALL]
+    if unknown := sorted(set(published) - set(names)):
+        raise InputError(f"published: expected figures of {', '.join(names)}, got {', '.join(unknown)}")
     authors = ["authors"] if published else []
     header = ["", "last phase", "phase that validates best", "last minus labels only, by seed", *authors]
     few, all_ = (table.runs.loc[run]["test"] for run in (LABELLED, ALL))
@@ -86,7 +92,6 @@ def headline(table: Table, published: Published) -> str:
         rows.append([titled(chain[0].chain), spread(found["last"]), spread(found["best"]), gains])
     rows.append([titled(ALL), spread(all_), "", " ".join(f"{100 * gain:+.1f}" for gain in all_ - few)])
     if published:
-        names = [LABELLED, *(chain[0].chain for chain in table.chains), ALL]
         for name, row in zip(names, rows, strict=True):
             row.append(f"{published[name]:.2f}" if name in published else "")
     return markdown(header, rows)
@@ -110,11 +115,17 @@ def labels_by_phase(table: Table) -> str:
     for chain in table.chains:
         means = [table.runs.loc[phase.name].mean() for phase in chain]
         cells = [
-            f"{100 * of['used']:.0f} / {100 * of['right']:.1f} / {of['weight_right']:.2f} {of['weight_wrong']:.2f}"
+            f"{told(100 * of['used'], 0)} / {told(100 * of['right'], 1)} / "
+            f"{told(of['weight_right'], 2)} {told(of['weight_wrong'], 2)}"
             for of in means
         ]
         rows.append([titled(chain[0].chain), *cells, *[""] * (longest - len(cells))])
     return markdown(["", *(f"phase {number + 1}" for number in range(longest))], rows)
+
+
+def told(value: float, digits: int) -> str:
+    """A dash where there was nothing to measure: no true labels of what was pseudo-labelled, or no wrong one."""
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
 
 
 TITLES = {

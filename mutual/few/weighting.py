@@ -15,9 +15,8 @@ Form = Literal["ones", "agreement", "own"]
 class Weighting:
     """Dynamic mutual training's weights, DST-CBC's, or none: then each label counts alike.
 
-    ``agreement``: :func:`mutual.refineries.agreement.agreement_weights`; with both gammas 0 all are 1, as the authors'
-    code has it, also where the network that learns is the surer one. ``own``: the network's probability of the label to
-    the power of gamma1 (Feng et al., 2020). ``ones``: 1, which is called curriculum labelling.
+    ``agreement``: :func:`mutual.refineries.agreement.agreement_weights`. ``own``: the network's probability of the
+    label to the power of gamma1 (Feng et al., 2020). ``ones``: 1, which is called curriculum labelling.
     """
 
     form: Form
@@ -29,7 +28,7 @@ class Weighting:
 
         ``own``: (B, C, ...) probabilities of the network that learns; both gammas are multiplied with ``factor``.
         """
-        if self.form == "ones" or (self.form == "agreement" and not (self.gamma1 or self.gamma2)):
+        if self.form == "ones":
             return torch.ones_like(own[:, 0])
         if self.form == "own":
             return own.gather(1, labels[:, None])[:, 0] ** (factor * self.gamma1)

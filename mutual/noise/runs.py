@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mutual.base.progress import Progress
 from mutual.base.store import write_array, write_text
 from mutual.clusters.pseudo_labels import read_pseudo_labels
 from mutual.images.index import read_cameras, read_images
@@ -62,7 +63,10 @@ class Job:
         networks = [self.form.drawn(classes, self.seed, number) for number in range(1, self.networks + 1)]
         kept: dict[str, list[np.ndarray]] = {"query": [], "gallery": [], "predicted": []}
         lines = ["epoch,loss"]
-        for epoch, loss in enumerate(fit(refinery, networks, images, labels, self.plan, self.seed, device), start=1):
+        fitted = fit(refinery, networks, images, labels, self.plan, self.seed, device)
+        name = f"{self.method}, {self.out.parent.name}, {self.out.name}"
+        losses = Progress(fitted, desc=name, total=self.plan.epochs, unit="epoch")
+        for epoch, loss in enumerate(losses, start=1):
             lines.append(f"{epoch},{loss:.6f}")
             if epoch in epochs_tested(self.plan.epochs, self.test_epochs):
                 for split, pictures in tests.items():

@@ -13,8 +13,11 @@ def agreement_weights(own: Tensor, labels: Tensor, confidences: Tensor, gamma1: 
 
     ``labels``: (B, ...) int64, 0 .. C - 1; ``own``: (B, C, ...) probabilities of the network that learns. Where it
     agrees: its probability of the label to the power of gamma1. Where it does not: that to the power of gamma2 if it is
-    the less sure of the two, else 0.
+    the less sure of the two, else 0. With both gammas 0 all are 1, as the authors' code has it, also where it is the
+    surer one.
     """
+    if not (gamma1 or gamma2):
+        return torch.ones_like(own[:, 0])
     sure, mine = own.max(1)
     of_label = own.gather(1, labels[:, None])[:, 0]
     unlike = torch.where(sure <= confidences, of_label**gamma2, 0.0)

@@ -13,13 +13,10 @@ from mutual.segmentation.iou import IGNORED
 
 
 class Loss(NamedTuple):
-    """Scalars on the logits' device; all but the total are detached."""
+    """Scalars on the logits' device."""
 
     total: Tensor
-    weight: Tensor  # mean over the pixels that have a label
-    unweighted: Tensor  # cross entropy with all weights 1
-    disagreeing: Tensor  # pseudo-labelled pixels that the network labels otherwise
-    overruled: Tensor  # of these, where the network is the surer of the two
+    weight: Tensor  # mean over the pixels that have a label; detached
 
 
 def weighted_loss(logits: Tensor, labels: Tensor, confidences: Tensor, labelled: Tensor, weighting: Weighting) -> Loss:
@@ -32,16 +29,7 @@ def weighted_loss(logits: Tensor, labels: Tensor, confidences: Tensor, labelled:
     valid = labels != IGNORED
     at = torch.where(valid, labels, 0)
     own = log_p.detach().exp()
-    by_people = labelled[:, None, None]
-    weights = torch.where(by_people, 1.0, weighting.weights(own, at, confidences)) * valid
+    weights = torch.where(labelled[:, None, None], 1.0, weighting.weights(own, at, confidences)) * valid
     ce = -log_p.gather(1, at[:, None])[:, 0]
     count = valid.sum().clamp(min=1)
-    sure, named = own.max(1)
-    unlike = (named != at) & valid & ~by_people
-    return Loss(
-        (weights * ce).sum() / count,
-        weights.sum() / count,
-        (ce.detach() * valid).sum() / count,
-        unlike.sum(),
-        (unlike & (sure > confidences)).sum(),
-    )
+    return Loss((weights * ce).sum() / count, weights.sum() / count)

@@ -51,7 +51,7 @@ class Supervised:
         iterations = iterations_of(self.plan.epochs, len(rows), self.plan.batch_size)
         stream = self.seed, purpose_of(self.network), 0
         said = fit(network, self.form, self.plan, self.cut, None, source, ONES, stream, iterations)
-        write_losses(self.out / "losses.csv", said)
+        write_losses(self.out / "losses.csv", said, iterations, f"{self.run}, seed {self.seed}, network {self.network}")
         written(self.out, network)
 
 
@@ -126,7 +126,7 @@ class Mutual:
         iterations = iterations_of(self.plan.epochs, len(parts.unlabelled), taken)
         stream = self.seed, purpose_of(self.network), number_of(self.run)
         said = fit(network, self.form, self.plan, self.cut, pseudo, labelled, self.weighting, stream, iterations)
-        write_losses(self.out / "losses.csv", said)
+        write_losses(self.out / "losses.csv", said, iterations, f"{self.run}, seed {self.seed}, network {self.network}")
         written(self.out, network)
 
 

@@ -13,7 +13,7 @@ from mutual.base.progress import Progress
 from mutual.base.store import folder_beside
 from mutual.classification.params import read_classification_params
 from mutual.classification.runs import Form, Labelling
-from mutual.few.phases import phase_of, share_of
+from mutual.few.phases import check_after, phase_of, share_of
 from mutual.machine.device import deterministic_device
 from semi.classification import LABELS, PACKED, RUNS, SPLITS
 from stages.door import arguments
@@ -27,6 +27,7 @@ def main() -> str:
     parser.add_argument("--share", required=True, type=share_of)
     args = parser.parse_args()
     params, device, phase = read_classification_params(), deterministic_device(), phase_of(args.phase)
+    check_after(phase, args.after)
     form = Form(params.depth, params.width)
     with folder_beside(LABELS / phase.name) as folder:
         jobs = [

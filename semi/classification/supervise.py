@@ -13,9 +13,9 @@ from mutual.base.store import folder_beside
 from mutual.classification.fitting import Plan, Views
 from mutual.classification.params import read_classification_params
 from mutual.classification.runs import Form, Supervised
-from mutual.few.jobs import all_done
 from mutual.few.phases import ALL, LABELLED
 from mutual.machine.device import deterministic_device
+from mutual.machine.jobs import all_done
 from semi.classification import PACKED, RUNS, SPLITS
 from stages.door import arguments
 

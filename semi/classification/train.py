@@ -13,10 +13,10 @@ from mutual.base.store import folder_beside
 from mutual.classification.fitting import Dynamics, Plan, Views
 from mutual.classification.params import FILE, read_classification_params
 from mutual.classification.runs import Form, Mutual
-from mutual.few.jobs import all_done
 from mutual.few.methods import chosen
 from mutual.few.phases import phase_of
 from mutual.machine.device import deterministic_device
+from mutual.machine.jobs import all_done
 from semi.classification import LABELS, PACKED, RUNS, SPLITS
 from stages.door import arguments
 

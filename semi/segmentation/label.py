@@ -12,7 +12,7 @@ from mutual.base.errors import run
 from mutual.base.progress import Progress
 from mutual.base.store import folder_beside
 from mutual.few.methods import chosen
-from mutual.few.phases import phase_of, share_of
+from mutual.few.phases import check_after, phase_of, share_of
 from mutual.machine.device import deterministic_device
 from mutual.segmentation.form import forms_of
 from mutual.segmentation.params import FILE, NETWORKS, read_segmentation_params
@@ -30,6 +30,7 @@ def main() -> str:
     parser.add_argument("--share", required=True, type=share_of)
     args = parser.parse_args()
     params, device, phase = read_segmentation_params(), deterministic_device(), phase_of(args.phase)
+    check_after(phase, args.after)
     method = chosen(args.method, params.methods, FILE)
     forms = forms_of(params.network, params.classes)
     with folder_beside(LABELS / phase.name) as folder:

@@ -10,9 +10,9 @@ if not __package__:
 
 from mutual.base.errors import run
 from mutual.base.store import folder_beside, read_json
-from mutual.few.jobs import all_done
 from mutual.few.phases import ALL, LABELLED
 from mutual.machine.device import deterministic_device
+from mutual.machine.jobs import all_done
 from mutual.segmentation.fitting import Plan
 from mutual.segmentation.form import forms_of
 from mutual.segmentation.params import cut_of, read_segmentation_params

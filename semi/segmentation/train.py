@@ -10,10 +10,10 @@ if not __package__:
 
 from mutual.base.errors import run
 from mutual.base.store import folder_beside
-from mutual.few.jobs import all_done
 from mutual.few.methods import chosen
-from mutual.few.phases import phase_of
+from mutual.few.phases import check_after, phase_of
 from mutual.machine.device import deterministic_device
+from mutual.machine.jobs import all_done
 from mutual.segmentation.fitting import Plan
 from mutual.segmentation.form import forms_of
 from mutual.segmentation.params import FILE, cut_of, read_segmentation_params
@@ -30,6 +30,7 @@ def main() -> str:
     parser.add_argument("--after", required=True)
     args = parser.parse_args()
     params, device, phase = read_segmentation_params(), deterministic_device(), phase_of(args.phase)
+    check_after(phase, args.after)
     method = chosen(args.method, params.methods, FILE)
     plan = Plan(
         params.phase_epochs,

@@ -13,6 +13,12 @@ Result = TypeVar("Result")
 
 
 def all_done(do: Callable[[Job], Result], jobs: Sequence[Job], what: str, device: torch.device) -> list[Result]:
-    """``do`` each of the jobs, with as many processes as there may be threads; what they return, in order."""
+    """``do`` each of the jobs; what they return, in order.
+
+    With as many processes as there may be threads, or up to twice as many where that lets all jobs begin at once: three
+    jobs that share two processors are done in 1.5 times the time of one, in turns they take 2.
+    """
     workers = min(cpus(), len(jobs)) if device.type == "cpu" else 1
+    if 1 < workers < len(jobs) <= 2 * workers:
+        workers = len(jobs)
     return list(Progress(in_order(do, jobs, workers, what), desc=what, total=len(jobs), unit="run"))
