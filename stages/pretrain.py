@@ -1,7 +1,8 @@
 """Pre-train one source network from one seed.
 
 Reads the packed source and the target's training images, and `weights` or `pretrained` where they name files; writes
-models/r00/peer<seed>.safetensors and metrics/pretrain/peer<seed>.csv.
+models/r00/peer<seed>.safetensors and metrics/pretrain/peer<seed>.csv; while it runs, .resume/, from where it goes on
+when it was stopped or killed.
 
 Cross entropy and softmax-triplet loss on the labelled source. Each iteration also forwards unlabelled target images:
 all that this changes are the running statistics of the batch norms (authors' code). With ``pretrained`` the peer of a
@@ -20,13 +21,15 @@ import torch
 from mutual.base.errors import run
 from mutual.base.params import FIRST_ROUND, NONE, read_params
 from mutual.base.progress import Progress
+from mutual.base.stopping import stop_asked
 from mutual.base.store import ask_room
 from mutual.elsewhere.initial import initial_network
 from mutual.evaluation.accuracy import accuracy_on
 from mutual.images.index import read_images, read_split
 from mutual.learning.batches import Cut, Streams
+from mutual.learning.checkpoints import Checkpoint, made_of
 from mutual.learning.live import live_curves
-from mutual.learning.pretraining import Plan, batches_of, pretrain, write_curve
+from mutual.learning.pretraining import Epoch, Plan, Pretraining, batches_of, write_curve
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.norms import in_parts
@@ -72,17 +75,33 @@ def main() -> str:
     planned = params.pretraining.model_dump() | params.penalties.model_dump()
     plan = Plan(**{key.removeprefix("pretrain_"): value for key, value in planned.items()})
     tested, dropout = partial(accuracy_on, source, device), partial(integer_seed, seed, "pretrain dropout", 0)
-    best, history = network, []
-    epochs = pretrain(network, source_at, target_at, plan, tested, dropout)
-    with live_curves(LIVE / out.stem) as live:
-        for epoch, best in (bar := Progress(epochs, desc=f"pre-training peer {seed}", total=plan.epochs, unit="epoch")):  # noqa: B007
-            history.append(epoch)
-            bar.note(ce=f"{epoch.cross_entropy:.3f}", triplet=f"{epoch.triplet:.3f}")
-            live(epoch.number, {"cross_entropy": epoch.cross_entropy, "triplet": epoch.triplet})
-    write_curve(curve, history)
     made_by = form | batches.model_dump() | planned | params.start.model_dump()
+    weights = [path] if (path := Path(params.start.weights)).is_file() else []
+    made = made_of({"seed": seed} | made_by, [source, PACKED / "target", *weights])
+    checkpoint = Checkpoint(f"pretrain-{seed}", made, params.running.checkpoint_seconds, device)
+    going = Pretraining(network, source_at, target_at, plan, tested, dropout)
+    if found := checkpoint.found():
+        going.go_on(found.tensors, found.note)
+        print(f"peer {seed}: goes on from iteration {going.iterations} of {plan.epochs * plan.iterations}")
+    with stop_asked() as stop, live_curves(LIVE / out.stem) as live:
+
+        def show(epoch: Epoch) -> None:
+            live(epoch.number, {"cross_entropy": epoch.cross_entropy, "triplet": epoch.triplet})
+
+        for epoch in going.epochs:
+            show(epoch)
+        total, desc = plan.epochs * plan.iterations, f"pre-training peer {seed}"
+        for ended in (bar := Progress(going.left(), desc=desc, total=total, unit="it", initial=going.iterations)):
+            if ended is not None:
+                bar.note(epoch=f"{ended.number}", ce=f"{ended.cross_entropy:.3f}", triplet=f"{ended.triplet:.3f}")
+                show(ended)
+            if going.iterations < total:
+                checkpoint.between(stop, going.tensors, going.note, f"iteration {going.iterations}")
+    write_curve(curve, going.epochs)
+    best = going.best
     peer = Peer(form, best.classifier.out_features, height, width, 0, {"pretrain": made_by}, mean, std)
     write_peer(out, best, best, peer)
+    checkpoint.done()
     return str(out)
 
 

@@ -1,7 +1,8 @@
 """One round of adaptation: the students learn from the pseudo labels as the refinery says.
 
 Reads the peers of the round's start and the round's clusters; writes models/<round>/, what the next round starts from,
-and metrics/losses/<round>.csv; while it runs, dvclive/<round>/. Example: python -m stages.train --round r02 --start r01
+and metrics/losses/<round>.csv; while it runs, dvclive/<round>/ and .resume/, from where it goes on when it was stopped
+or killed. Example: python -m stages.train --round r02 --start r01
 """
 
 if not __package__:
@@ -12,10 +13,21 @@ from functools import partial
 from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
 from mutual.base.progress import Progress
+from mutual.base.stopping import stop_asked
 from mutual.base.store import ask_room
 from mutual.evaluation.features import of_teachers
-from mutual.learning.adaptation import Round, adapt, check_finite, ready, terms_of, trained_by, write_losses
+from mutual.learning.adaptation import (
+    Round,
+    Standing,
+    adapt,
+    check_finite,
+    ready,
+    terms_of,
+    trained_by,
+    write_losses,
+)
 from mutual.learning.batches import Cut, Streams
+from mutual.learning.checkpoints import Checkpoint, made_of
 from mutual.learning.handover import Handover, read_handover, write_handover
 from mutual.learning.live import live_curves
 from mutual.learning.material import batches_of, read_material
@@ -37,7 +49,7 @@ def main() -> str:
     args = parser.parse_args()
     params, device, number = read_params(), deterministic_device(), round_number(args.round)
     plan, batches, penalties, seeds = params.adaptation, params.batches, params.penalties, params.peers.seeds
-    made, start = ([peer_path(MODELS / name, seed) for seed in seeds] for name in (args.round, args.start))
+    new, start = ([peer_path(MODELS / name, seed) for seed in seeds] for name in (args.round, args.start))
     method = find_refinery(plan.method)
     check_peers(method, plan.method, len(seeds))
     refinery = method.of(params.values(method.keys))
@@ -59,22 +71,34 @@ def main() -> str:
     done, clusters = iterations_of(start), material.clusters
     within = Round(number, plan.iterations, done, clusters, penalties.label_smoothing, plan.source_weight)
     dropout = partial(integer_seed, params.peers.seed, "dropout", number)
-    steps = adapt(refinery, students, teachers, batch_at, source_at, optimizer, within, dropout)
-    history = []
+    made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
+    inputs = [MODELS / args.start, ROUNDS / args.round, PACKED / "target", *([source] if source else [])]
+    made = made_of({"round": args.round, "seeds": seeds, "seed": params.peers.seed} | made_by, inputs)
+    checkpoint = Checkpoint(f"train-{args.round}", made, params.running.checkpoint_seconds, device)
+    standing, history = Standing(students, teachers, optimizer, refinery), []
+    if found := checkpoint.found():
+        history = standing.go_on(found.tensors)
+        print(f"{args.round}: goes on from iteration {len(history)} of {plan.iterations}")
+    steps = adapt(refinery, students, teachers, batch_at, source_at, optimizer, within, dropout, len(history))
     terms = terms_of(refinery, plan.source_weight)
-    with live_curves(LIVE / args.round) as live:
-        for losses in (bar := Progress(steps, total=plan.iterations, desc=f"{args.round}: training", unit="it")):
+    with stop_asked() as stop, live_curves(LIVE / args.round) as live:
+        for i in range(0, len(history), CHECKED):
+            live(done + i + 1, dict(zip(terms, history[i].tolist(), strict=True)))
+        bar = Progress(steps, total=plan.iterations, desc=f"{args.round}: training", unit="it", initial=len(history))
+        for losses in bar:
             history.append(losses)
-            if len(history) % CHECKED == 1 or len(history) == plan.iterations:
+            ended = len(history) == plan.iterations
+            if len(history) % CHECKED == 1 or ended:
                 check_finite(history, args.round, plan.lr)
                 bar.note(loss=f"{float(losses[0]):.3f}")
                 live(done + len(history), dict(zip(terms, losses.tolist(), strict=True)))
-
-    made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
-    for before, path, student, teacher in zip(start, made, students, teachers or students, strict=True):
+            if not ended:
+                checkpoint.between(stop, partial(standing.tensors, history), dict, f"iteration {len(history)}")
+    for before, path, student, teacher in zip(start, new, students, teachers or students, strict=True):
         write_continued(before, path, student, teacher, plan.iterations, made_by)
     write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), labels))
     write_losses(LOSSES / f"{args.round}.csv", terms, history, done)
+    checkpoint.done()
     return str(MODELS / args.round)
 
 

@@ -16,7 +16,7 @@ from mutual.base.errors import InputError
 from mutual.base.store import write_array
 from mutual.learning import pretraining
 from mutual.learning.batches import Batch
-from mutual.learning.pretraining import Epoch, Plan, pretrain, train_step, write_curve
+from mutual.learning.pretraining import Epoch, Plan, Pretraining, train_step, write_curve
 from mutual.learning.schedule import warmup_multistep
 from mutual.networks.peers import Peer, read_network, read_peer, write_peer
 from mutual.networks.reid import ReidNetwork
@@ -135,6 +135,14 @@ def by_hand(epochs: int) -> Iterator[tuple[TinyNetwork, float, float]]:
             optimizer.step()
             ce_sum, triplet_sum = ce_sum + float(ce.detach()), triplet_sum + float(triplet.detach())
         yield network, ce_sum / 3, triplet_sum / 3
+
+
+def pretrain(*parts: Any) -> Iterator[tuple[Epoch, ReidNetwork]]:
+    """The epochs, each with the best network so far."""
+    going = Pretraining(*parts)
+    for epoch in going.left():
+        if epoch is not None:
+            yield epoch, going.best
 
 
 def test_losses_are_means_over_the_iterations_of_smoothed_cross_entropy_and_hard_triplet(

@@ -22,7 +22,7 @@ from mutual.images.index import Index
 from mutual.images.views import IMAGENET, Normalisation, normalise, training_views
 from mutual.learning.adaptation import Round, adapt, ready, shares_of_lr, trained_by
 from mutual.learning.batches import Batch, Cut, Streams
-from mutual.learning.pretraining import Plan, batches_of, pretrain
+from mutual.learning.pretraining import Plan, Pretraining, batches_of
 from mutual.networks.norms import PartBatchNorm, in_parts
 from mutual.networks.peers import (
     Peer,
@@ -175,7 +175,9 @@ def test_pretraining_a_round_and_a_file_that_opens_alone(
         network = initial_network(form, 4, "none", seed, SIZE)
         before = deepcopy(network.state_dict())
         source_at, target_at = batches_of(pixels(8), labelled(), pixels(8, 1), Streams(seed), cut)
-        ((_, best),) = pretrain(network, source_at, target_at, plan, lambda network: 0.5, lambda i: i)
+        going = Pretraining(network, source_at, target_at, plan, lambda network: 0.5, lambda i: i)
+        assert len([epoch for epoch in going.left() if epoch is not None]) == 1
+        best = going.best
         moved = [key for key, tensor in best.state_dict().items() if not torch.equal(tensor, before[key])]
         assert len(moved) > 0.9 * len(before) - 1
         write_peer(

@@ -142,6 +142,8 @@ def keys_read(entry: Path) -> set[str]:
             keys.add(view)
         elif not flat and view == "values":
             keys |= refinery_keys()
+        elif not flat and view == "running":
+            pass  # no result depends on it
         elif not flat and view in Params.model_fields:
             known = keys_of(view)
             keys |= {known[field]} if field in known else set(known.values())

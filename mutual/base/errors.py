@@ -16,10 +16,19 @@ class InputError(Exception):
     """Something the user gave is wrong. The message is one line naming the thing and what was expected."""
 
 
+class Stopped(Exception):  # noqa: N818 - no error
+    """A signal asked to stop, and what was done is kept. The message is one line that says how it goes on."""
+
+    def __init__(self, text: str, by: int) -> None:
+        super().__init__(text)
+        self.code = 128 + by  # as shells have it
+
+
 def run(main: Callable[[], str | None]) -> None:
     """Call a stage's or tool's ``main``; what it returns is what it made, and is printed with the time that it took.
 
-    An :class:`InputError`, a full disk and the like are printed as one line, and the exit code is 1.
+    An :class:`InputError`, a full disk and the like are printed as one line, and the exit code is 1; where a signal
+    asked to stop it is 128 and the signal's number.
     """
     started = time.monotonic()
     try:
@@ -34,6 +43,9 @@ def run(main: Callable[[], str | None]) -> None:
         if text is None:
             raise
         sys.exit(one_line(f"error: {text}"))
+    except Stopped as stopped:
+        print(one_line(str(stopped)), file=sys.stderr)
+        sys.exit(stopped.code)
     except KeyboardInterrupt:
         sys.exit(130)
 

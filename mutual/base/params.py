@@ -283,6 +283,12 @@ class Page(View):
     page_megabytes: Annotated[int, Field(ge=2, le=1000)]
 
 
+class Running(View):
+    """What no result depends on: no stage runs again for it."""
+
+    checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400)]
+
+
 class Params(BaseModel):
     """Every choice of the experiment; params.yaml explains each key above its line.
 
@@ -313,6 +319,7 @@ class Params(BaseModel):
     dmt: DynamicMutualTraining
     evaluation: Evaluation
     page: Page
+    running: Running
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:

@@ -1,6 +1,6 @@
 """One round of adaptation, whichever refinery learns: networks made ready, an optimiser's step, the loop."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from mutual.base.errors import InputError
 from mutual.base.store import write_text
 from mutual.learning.batches import Batch
+from mutual.learning.checkpoints import below, fill_networks, fill_optimizer, of_networks, of_optimizer
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Role, read_network
 from mutual.networks.reid import ReidNetwork
@@ -142,12 +143,44 @@ def adapt(
     optimizer: Optimizer,
     within: Round,
     dropout_seed: Callable[[int], int],
+    first: int = 0,
 ) -> Iterator[Tensor]:
-    """The iterations of a round, each with its losses. Every random number is a function of the iteration."""
-    for iteration in range(within.iterations):
+    """The iterations of a round from ``first`` on, each with its losses.
+
+    Every random number is a function of the iteration.
+    """
+    for iteration in range(first, within.iterations):
         torch.manual_seed(dropout_seed(iteration))
         source = source_at(iteration) if source_at is not None else None
         yield step(refinery, students, teachers, batch_at(iteration), source, optimizer, iteration, within)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All that an iteration changes."""
+
+    students: Sequence[ReidNetwork]
+    teachers: Sequence[ReidNetwork] | None
+    optimizer: Optimizer
+    refinery: Refinery
+
+    def tensors(self, history: Sequence[Tensor]) -> dict[str, Tensor]:
+        """To go on from, and the losses so far."""
+        return {
+            **of_networks("student", self.students),
+            **of_networks("teacher", self.teachers or ()),
+            **of_optimizer(self.optimizer),
+            **{f"refinery.{name}": tensor for name, tensor in self.refinery.state().items()},
+            "history": torch.stack(list(history)),
+        }
+
+    def go_on(self, tensors: Mapping[str, Tensor]) -> list[Tensor]:
+        """Stand where these were taken; the losses so far."""
+        fill_networks("student", self.students, tensors)
+        fill_networks("teacher", self.teachers or (), tensors)
+        fill_optimizer(self.optimizer, tensors)
+        self.refinery.load_state(below("refinery.", tensors))
+        return list(tensors["history"].to(next(self.students[0].parameters()).device))
 
 
 def check_finite(history: Sequence[Tensor], name: str, lr: float) -> None:

@@ -1,9 +1,10 @@
 """Pre-training of one network on the labelled source, while unlabelled target images move its batch statistics."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from mutual.base.store import write_text
 from mutual.clusters.pseudo_labels import PseudoLabels
 from mutual.images.index import Index, relabel
 from mutual.learning.batches import Batch, Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
+from mutual.learning.checkpoints import fill_networks, fill_optimizer, of_networks, of_optimizer
 from mutual.learning.schedule import warmup_multistep
 from mutual.networks.reid import ReidNetwork
 from mutual.refineries.losses import hard_losses
@@ -56,43 +58,93 @@ def batches_of(
     )
 
 
-def pretrain(
-    network: ReidNetwork,
-    source_at: Callable[[int], Batch],
-    target_at: Callable[[int], Tensor],
-    plan: Plan,
-    accuracy: Callable[[ReidNetwork], float],
-    dropout_seed: Callable[[int], int],
-) -> Iterator[tuple[Epoch, ReidNetwork]]:
-    """The epochs, each with the network that ``accuracy`` liked best so far: (epoch, best).
+class Pretraining:
+    """A network that learns, and the one that ``accuracy`` liked best so far.
 
-    ``source_at`` and ``target_at`` give the batches of an iteration, counted over all epochs. Raises
-    :class:`InputError` when the loss is not finite.
+    ``source_at`` and ``target_at`` give the batches of an iteration, counted over all epochs.
     """
-    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = Adam(trained, plan.lr, weight_decay=plan.weight_decay, fused=True)
-    best, best_accuracy = network, -1.0
-    for epoch in range(plan.epochs):
-        lr = warmup_multistep(epoch, plan.lr, plan.warmup_epochs, plan.milestones)
-        for group in optimizer.param_groups:
-            group["lr"] = lr
-        network.train()
-        history = []
-        for iteration in range(epoch * plan.iterations, (epoch + 1) * plan.iterations):
-            torch.manual_seed(dropout_seed(iteration))
-            batch, target = source_at(iteration), target_at(iteration)
-            history.append(train_step(network, optimizer, batch, target, plan.label_smoothing))
-        ce, triplet = torch.stack(history).double().mean(0).tolist()
+
+    def __init__(
+        self,
+        network: ReidNetwork,
+        source_at: Callable[[int], Batch],
+        target_at: Callable[[int], Tensor],
+        plan: Plan,
+        accuracy: Callable[[ReidNetwork], float],
+        dropout_seed: Callable[[int], int],
+    ) -> None:
+        self.network, self.source_at, self.target_at = network, source_at, target_at
+        self.plan, self.accuracy, self.dropout_seed = plan, accuracy, dropout_seed
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.optimizer = Adam(trained, plan.lr, weight_decay=plan.weight_decay, fused=True)
+        self.best, self.best_accuracy = network, -1.0
+        self.epochs: list[Epoch] = []  # those that are over
+        self.losses: list[Tensor] = []  # of the iterations of the epoch that is not
+
+    @property
+    def iterations(self) -> int:
+        """How many are done, over all epochs."""
+        return len(self.epochs) * self.plan.iterations + len(self.losses)
+
+    def left(self) -> Iterator[Epoch | None]:
+        """None after each iteration, and after the last one of an epoch what the epoch came to.
+
+        Raises :class:`InputError` when the loss is not finite.
+        """
+        plan = self.plan
+        while len(self.epochs) < plan.epochs:
+            done = len(self.epochs)
+            lr = warmup_multistep(done, plan.lr, plan.warmup_epochs, plan.milestones)
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            self.network.train()
+            while len(self.losses) < plan.iterations:
+                iteration = self.iterations
+                torch.manual_seed(self.dropout_seed(iteration))
+                batch, target = self.source_at(iteration), self.target_at(iteration)
+                self.losses.append(train_step(self.network, self.optimizer, batch, target, plan.label_smoothing))
+                if len(self.losses) < plan.iterations:
+                    yield None
+            yield self._ended(lr)
+
+    def _ended(self, lr: float) -> Epoch:
+        """What the epoch came to."""
+        number = len(self.epochs) + 1
+        ce, triplet = torch.stack(self.losses).double().mean(0).tolist()
         if not np.isfinite(ce + triplet):
-            raise InputError(
-                f"pretrain_lr: the loss is not finite in epoch {epoch + 1}: expected a lower rate than {lr}"
-            )
+            raise InputError(f"pretrain_lr: the loss is not finite in epoch {number}: expected a lower rate than {lr}")
         found = None
-        if (epoch + 1) % plan.eval_epochs == 0 or epoch + 1 == plan.epochs:
-            found = accuracy(network)
-            if found > best_accuracy:
-                best, best_accuracy = deepcopy(network), found
-        yield Epoch(epoch + 1, lr, ce, triplet, found), best
+        if number % self.plan.eval_epochs == 0 or number == self.plan.epochs:
+            found = self.accuracy(self.network)
+            if found > self.best_accuracy:
+                self.best, self.best_accuracy = deepcopy(self.network), found
+        epoch = Epoch(number, lr, ce, triplet, found)
+        self.epochs.append(epoch)
+        self.losses.clear()
+        return epoch
+
+    def tensors(self) -> dict[str, Tensor]:
+        """To go on from; with :meth:`note` all that an iteration changes."""
+        losses = {"losses": torch.stack(self.losses)} if self.losses else {}
+        best = [] if self.best is self.network else [self.best]
+        networks = of_networks("network", [self.network]) | of_networks("best", best)
+        return networks | of_optimizer(self.optimizer) | losses
+
+    def note(self) -> dict[str, Any]:
+        """What is no tensor."""
+        return {"epochs": [asdict(epoch) for epoch in self.epochs], "best_accuracy": self.best_accuracy}
+
+    def go_on(self, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
+        """Stand where these were taken."""
+        fill_networks("network", [self.network], tensors)
+        fill_optimizer(self.optimizer, tensors)
+        self.epochs = [Epoch(**epoch) for epoch in note["epochs"]]
+        self.best_accuracy = note["best_accuracy"]
+        if self.best_accuracy >= 0:
+            self.best = deepcopy(self.network)
+            fill_networks("best", [self.best], tensors)
+        if "losses" in tensors:
+            self.losses = list(tensors["losses"].to(next(self.network.parameters()).device))
 
 
 def train_step(network: ReidNetwork, optimizer: Adam, batch: Batch, target: Tensor, label_smoothing: float) -> Tensor:

@@ -1,0 +1,38 @@
+"""Work that is asked to stop, by Ctrl-C or by a scheduler, ends where what was done can be kept."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stop:
+    """``by`` is the signal that asked, and None before."""
+
+    by: signal.Signals | None = None
+
+
+@contextmanager
+def stop_asked() -> Iterator[Stop]:
+    """Take note of the first signal that asks to stop; a second one ends the process at once. In the main thread.
+
+    A signal that was ignored before, as Ctrl-C is of what runs in the background, stays ignored.
+    """
+    stop = Stop()
+
+    def note(number: int, _: FrameType | None) -> None:
+        if stop.by is not None:
+            raise KeyboardInterrupt
+        stop.by = signal.Signals(number)
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    heeded = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    try:
+        for number in heeded:
+            signal.signal(number, note)
+        yield stop
+    finally:
+        for number, handler in heeded.items():
+            signal.signal(number, handler)

@@ -1,0 +1,202 @@
+"""Where a training stands, kept now and then outside of what the stage makes: a kill costs the time since then.
+
+DVC deletes a stage's outputs before it runs, so that a checkpoint is none of them: it lies below ``.resume/``, and goes
+when the stage is done. A stage goes on from it only where its parameters, inputs and code are the same; as each
+iteration is a function of these alone, the result then has the same bytes as without the interruption.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from time import monotonic, time
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mutual.base.errors import Stopped
+from mutual.base.stopping import Stop
+from mutual.base.store import ask_room, written_beside
+from mutual.base.threads import threads
+
+PLACE = Path(".resume")
+ABANDONED = 14 * 24 * 3600  # seconds after which nobody comes back to a checkpoint of an experiment
+SHARE = 50  # times as long as it takes to write one is waited for the next: at most 2 % of the time
+MADE_OF, MACHINE, NOTE = "made_of", "machine", "note"
+
+
+class Standing(NamedTuple):
+    """Where a training stands."""
+
+    tensors: dict[str, Tensor]
+    note: dict[str, Any]  # what can be written as JSON
+
+
+class Checkpoint:
+    """The one of a stage, by the stage's ``name``; a new one takes the place of the old one.
+
+    ``made_of``: see :func:`made_of`. ``seconds`` go by between two of them at least; with 0 none is written, nor is one
+    read.
+    """
+
+    def __init__(self, name: str, made_of: str, seconds: float, device: torch.device) -> None:
+        self.name, self.made_of, self.seconds = name, made_of, seconds
+        self.machine = f"{machine_of(device)}, torch {torch.__version__}, {threads()} threads"
+        self.path = place_of(name, made_of)
+        self.next = monotonic() + seconds
+
+    def found(self) -> Standing | None:
+        """What an earlier run left, where this one can go on from it; what else it left is thrown away, in a line."""
+        if not self.seconds or not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                told = json.loads(file.metadata()[NOTE])
+                same, machine = told[MADE_OF] == self.made_of, told[MACHINE]
+                tensors = {key: file.get_tensor(key) for key in list(file.keys())} if same else {}
+        except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+            self.thrown_away("it is damaged")
+            return None
+        if not same:
+            self.thrown_away("its parameters, inputs or code were others")
+            return None
+        if machine != self.machine:
+            print(f"{self.path}: made by {machine}, here {self.machine}: the bytes are those of neither alone")
+        return Standing(tensors, told[NOTE])
+
+    def thrown_away(self, reason: str) -> None:
+        """Say so, and delete it."""
+        print(f"{self.path}: not gone on from: {reason}")
+        self.done()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to :meth:`keep`."""
+        return self.seconds > 0 and monotonic() >= self.next
+
+    def keep(self, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> bool:
+        """Write where the training stands; False, and a line, where that is not possible: it goes on all the same."""
+        started = monotonic()
+        ours = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
+        told = json.dumps({MADE_OF: self.made_of, MACHINE: self.machine, NOTE: note})
+        kept = True
+        try:
+            ask_room(self.path, sum(tensor.nbytes for tensor in ours.values()))
+            with written_beside(self.path) as temporary:
+                save_file(ours, temporary, metadata={NOTE: told})
+        except Exception as error:
+            print(f"{self.path}: no checkpoint: {error}", file=sys.stderr)
+            kept = False
+        ended = monotonic()
+        self.next = ended + max(self.seconds, SHARE * (ended - started))
+        return kept
+
+    def between(
+        self,
+        stop: Stop,
+        tensors: Callable[[], Mapping[str, Tensor]],
+        note: Callable[[], Mapping[str, Any]],
+        done: str,
+    ) -> None:
+        """Between two iterations: :meth:`keep` where it is time.
+
+        Where a signal asked to stop, raise :class:`mutual.base.errors.Stopped`; ``done`` is what is done by now.
+        """
+        kept = (self.due or (stop.by is not None and self.seconds > 0)) and self.keep(tensors(), note())
+        if stop.by is not None:
+            onwards = f"the same command goes on from there ({self.path})" if kept else "nothing is kept"
+            raise Stopped(f"{self.name}: stopped by {stop.by.name} after {done}: {onwards}", stop.by)
+
+    def done(self) -> None:
+        """Delete it: the stage has made what it makes, or cannot go on from it."""
+        self.path.unlink(missing_ok=True)
+
+
+def place_of(name: str, made_of: str) -> Path:
+    """Where a stage's checkpoint lies.
+
+    An experiment of DVC's queue has a workspace of its own, which goes when it fails: what it leaves lies in the
+    project itself, by what it is made of, since several may run side by side. Nobody says when one is given up:
+    checkpoints there that are older than two weeks are deleted.
+    """
+    here = Path.cwd().parts
+    if ".dvc" not in here:
+        return PLACE / f"{name}.safetensors"
+    folder = Path(*here[: here.index(".dvc")]) / PLACE / "experiments"
+    for old in folder.glob("*.safetensors"):
+        if time() - old.stat().st_mtime > ABANDONED:
+            old.unlink(missing_ok=True)
+    return folder / f"{name}-{made_of[:16]}.safetensors"
+
+
+def made_of(values: Mapping[str, Any], inputs: Iterable[Path]) -> str:
+    """A hash of parameters, of all files of ``inputs``, files or folders, and of the project's code that is loaded."""
+    found = hashlib.blake2b(json.dumps(values, sort_keys=True, default=str).encode())
+    top = Path(__file__).resolve().parents[2]
+    code = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
+    ours = [path for path in code if path.suffix == ".py" and path.is_relative_to(top) and ".venv" not in path.parts]
+    files = [each for path in inputs for each in ([path] if path.is_file() else path.rglob("*")) if each.is_file()]
+    for path in [*sorted(ours), *sorted(files)]:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "blake2b").hexdigest()
+        name = path.relative_to(top) if path.is_relative_to(top) else path
+        found.update(f"{name} {digest}\n".encode())
+    return found.hexdigest()
+
+
+def machine_of(device: torch.device) -> str:
+    """What rounds its own way."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU with {torch.backends.cpu.get_cpu_capability()}"
+
+
+def of_networks(role: str, networks: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """All tensors of these networks, by names that tell them apart."""
+    return {
+        f"{role}.{i}.{key}": tensor
+        for i, network in enumerate(networks)
+        for key, tensor in network.state_dict().items()
+    }
+
+
+def fill_networks(role: str, networks: Sequence[nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    """Give the networks what :func:`of_networks` took."""
+    for i, network in enumerate(networks):
+        network.load_state_dict(below(f"{role}.{i}.", tensors))
+
+
+def of_optimizer(optimizer: Optimizer) -> dict[str, Tensor]:
+    """What it keeps of each parameter, which is none before the first step."""
+    return {
+        f"optimizer.{i}.{key}": tensor
+        for i, parameter in enumerate(parameters_of(optimizer))
+        for key, tensor in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def fill_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give it what :func:`of_optimizer` took."""
+    for i, parameter in enumerate(parameters_of(optimizer)):
+        state = {}
+        for key, tensor in below(f"optimizer.{i}.", tensors).items():
+            # in memory as the parameter lies there, channels last: fused steps go through both side by side
+            like = torch.empty_like(parameter) if tensor.shape == parameter.shape else torch.empty_like(tensor)
+            state[key] = like.to(device=parameter.device, dtype=tensor.dtype).copy_(tensor)
+        if state:
+            optimizer.state[parameter] = state
+
+
+def parameters_of(optimizer: Optimizer) -> list[nn.Parameter]:
+    """All, in the order of its groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, by what follows."""
+    return {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,320 @@
+"""What is stopped goes on where it stood, and ends with the bytes of what was not."""
+
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mutual.base.errors import Stopped
+from mutual.learning import adaptation, checkpoints, pretraining
+from mutual.learning.checkpoints import Checkpoint, fill_optimizer, made_of, of_optimizer, place_of
+from mutual.machine.device import CPU
+from tests.herd import draw_herd, stage
+
+TRAIN = "train --round r01 --start r00"
+METHODS = ["hard_labels", "mmt", "self", "core", "coteaching", "dmt"]
+ITERATIONS = 6
+
+
+@pytest.fixture(scope="module")
+def herd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny project up to the first clusters; rounds of six iterations, three epochs of four of pre-training."""
+    folder = tmp_path_factory.mktemp("herd")
+    with pytest.MonkeyPatch.context() as patch, chdir(folder):
+        draw_source()
+        draw_herd(
+            source_name="people",
+            source_root="people",
+            source_layout="market1501",
+            dsbn="false",
+            batch_size="12",
+            instances="3",
+            iterations=str(ITERATIONS),
+            pretrain_epochs="3",
+            pretrain_iterations="4",
+            pretrain_eval_epochs="2",
+            dropout="0.5",
+        )
+        for line in (
+            "prepare --set source",
+            "prepare --set target",
+            "pretrain --seed 1",
+            "pretrain --seed 2",
+            "extract --round r01 --start r00",
+            "cluster --round r01 --start r00",
+        ):
+            stage(patch, line)
+    return folder
+
+
+def draw_source() -> None:
+    """Four people, seen by two cameras twice each; two of them are searched, too."""
+    random = np.random.default_rng(2)
+    for folder, pids in (("bounding_box_train", range(1, 5)), ("query", (5, 6)), ("bounding_box_test", (5, 6))):
+        for pid in pids:
+            for camid in (1, 2) if folder != "query" else (1,):
+                for shot in (1, 2):
+                    picture = np.clip(40 * pid + random.integers(-30, 30, (40, 20, 3)), 0, 255).astype(np.uint8)
+                    path = Path(f"people/{folder}/{pid:04d}_c{camid}s1_{shot:06d}_00.jpg")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(picture).save(path)
+
+
+@pytest.fixture
+def project(herd: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of it, the current folder."""
+    shutil.copytree(herd, tmp_path / "project")
+    with chdir(tmp_path / "project"):
+        yield tmp_path / "project"
+
+
+def choose(**values: object) -> None:
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    for key, value in values.items():
+        text, count = re.subn(f"(?m)^( *){key}: .*$", rf"\g<1>{key}: {value}", text)
+        assert count == 1, key
+    Path("params.yaml").write_text(text, encoding="utf-8")
+
+
+def made(*places: str) -> dict[str, bytes]:
+    files = [path for place in places for path in ([Path(place)] if Path(place).is_file() else Path(place).rglob("*"))]
+    assert files
+    return {str(path): path.read_bytes() for path in sorted(files) if path.is_file()}
+
+
+def stopping(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: int, by: signal.Signals) -> None:
+    """From now on, a signal comes during this call of a function."""
+    real, count = getattr(module, name), 0
+
+    def counting(*parts: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == calls:
+            os.kill(os.getpid(), by)
+        return real(*parts)
+
+    monkeypatch.setattr(module, name, counting)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, until: int | None = None) -> list[int]:
+    """Grows with every call of a function from now on, of which there are so many; then all ends as by a kill."""
+    real = getattr(module, name)
+    calls: list[int] = []
+
+    def counting(*parts: Any) -> Any:
+        if len(calls) == until:
+            raise SystemError
+        calls.append(len(calls))
+        return real(*parts)
+
+    monkeypatch.setattr(module, name, counting)
+    return calls
+
+
+def stopped(monkeypatch: pytest.MonkeyPatch, line: str) -> Stopped:
+    with pytest.raises(Stopped) as found:
+        stage(monkeypatch, line)
+    return found.value
+
+
+# --- stages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_round_goes_on_with_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    """Stopped in two places; SELF's and CORE's state is in the middle of a pass there."""
+    choose(method=method, alpha=0.9, **({"rounds": 2} if method == "dmt" else {}))
+    stage(monkeypatch, TRAIN)
+    whole = made("models/r01", "metrics/losses/r01.csv")
+    assert not list(Path(".resume").glob("*"))
+    shutil.rmtree("models/r01")
+    Path("metrics/losses/r01.csv").unlink()
+    for calls, done, by in ((2, 2, signal.SIGTERM), (3, 5, signal.SIGINT)):
+        with monkeypatch.context() as patch:
+            stopping(patch, adaptation, "step", calls, by)
+            told = stopped(patch, TRAIN)
+        assert str(told) == (
+            f"train-r01: stopped by {by.name} after iteration {done}: the same command goes on from there "
+            "(.resume/train-r01.safetensors)"
+        )
+        assert told.code == 128 + by
+        assert not Path("models/r01").exists()
+    capsys.readouterr()
+    stage(monkeypatch, TRAIN)
+    assert "r01: goes on from iteration 5 of 6\n" in capsys.readouterr().out
+    assert made("models/r01", "metrics/losses/r01.csv") == whole
+    assert not list(Path(".resume").glob("*"))
+
+
+@pytest.mark.parametrize("calls", [1, 4, 7, 11])
+def test_pretraining_goes_on_with_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+    """In the middle of an epoch, at the end of one that was not tested, and after one that was."""
+    outputs = ("models/r00/peer1.safetensors", "metrics/pretrain/peer1.csv")
+    whole = made(*outputs)
+    for path in outputs:
+        Path(path).unlink()
+    with monkeypatch.context() as patch:
+        stopping(patch, pretraining, "train_step", calls, signal.SIGTERM)
+        assert f"after iteration {calls}:" in str(stopped(patch, "pretrain --seed 1"))
+    with monkeypatch.context() as patch:
+        steps = counted(patch, pretraining, "train_step")
+        stage(patch, "pretrain --seed 1")
+    assert len(steps) == 12 - calls
+    assert made(*outputs) == whole
+    assert not list(Path(".resume").glob("*"))
+
+
+def test_a_killed_round_goes_on_from_the_last_checkpoint(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kill leaves is what was written before it."""
+    stage(monkeypatch, TRAIN)
+    whole = made("models/r01", "metrics/losses/r01.csv")
+    choose(checkpoint_seconds=1e-9)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    with monkeypatch.context() as patch:
+        before = counted(patch, adaptation, "step", until=4)
+        with pytest.raises(SystemError):
+            stage(patch, TRAIN)
+    with monkeypatch.context() as patch:
+        after = counted(patch, adaptation, "step")
+        stage(patch, TRAIN)
+    assert (len(before), len(after)) == (4, ITERATIONS - 4)
+    assert made("models/r01", "metrics/losses/r01.csv") == whole
+
+
+@pytest.mark.parametrize("change", ["parameters", "inputs", "code", "damage"])
+def test_what_does_not_match_is_thrown_away_in_a_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    with monkeypatch.context() as patch:
+        stopping(patch, adaptation, "step", 2, signal.SIGTERM)
+        stopped(patch, TRAIN)
+    path = Path(".resume/train-r01.safetensors")
+    match change:
+        case "parameters":
+            choose(lr="3.6e-4")
+        case "inputs":
+            Path("data/packed/target/train.npy").chmod(0o644)
+            with Path("data/packed/target/train.npy").open("r+b") as file:
+                file.seek(-1, os.SEEK_END)
+                file.write(b"\x07")
+        case "code":
+            other = type(sys)("other")
+            other.__file__ = str(Path(__file__).with_name("plain_semi.py"))
+            monkeypatch.setitem(sys.modules, "other", other)
+        case "damage":
+            path.write_bytes(path.read_bytes()[:-100])
+    capsys.readouterr()
+    stage(monkeypatch, TRAIN)
+    reason = "it is damaged" if change == "damage" else "its parameters, inputs or code were others"
+    assert f"{path}: not gone on from: {reason}\n" in capsys.readouterr().out
+    assert not path.exists()
+
+
+def test_without_checkpoints_a_stop_keeps_nothing_and_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(checkpoint_seconds=0)
+    stopping(monkeypatch, adaptation, "step", 2, signal.SIGTERM)
+    assert str(stopped(monkeypatch, TRAIN)) == "train-r01: stopped by SIGTERM after iteration 2: nothing is kept"
+    assert not Path(".resume").exists()
+
+
+def test_a_full_disk_ends_no_training(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choose(checkpoint_seconds=1e-9)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    stage(monkeypatch, TRAIN)
+    assert ".resume/train-r01.safetensors: no checkpoint: " in capsys.readouterr().err
+    assert Path("models/r01/peer1.safetensors").exists()
+    assert not list(Path(".resume").glob("*"))
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_optimizers_state_lies_in_memory_as_its_parameters_do() -> None:
+    """A fused step goes through a parameter and its moments side by side, whatever their strides."""
+    conv = torch.nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+    optimizers = [torch.optim.Adam(conv.parameters(), 0.1, fused=True) for _ in range(2)]
+    conv(torch.randn(2, 4, 5, 5)).square().sum().backward()
+    optimizers[0].step()
+    stored = {
+        key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in of_optimizer(optimizers[0]).items()
+    }
+    fill_optimizer(optimizers[1], stored)
+    for parameter in conv.parameters():
+        one, other = (optimizer.state[parameter] for optimizer in optimizers)
+        assert one.keys() == other.keys()
+        for key, tensor in one.items():
+            assert torch.equal(tensor, other[key])
+            assert tensor.stride() == other[key].stride()
+
+
+def test_time_spent_on_checkpoints_is_a_fiftieth_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    now = [0.0]
+    monkeypatch.setattr(checkpoints, "monotonic", lambda: now[0])
+
+    def slow(*_: Any, **__: Any) -> None:
+        now[0] += 10
+
+    monkeypatch.setattr(checkpoints, "save_file", slow)
+    monkeypatch.setattr(checkpoints, "written_beside", lambda path: chdir(tmp_path))
+    checkpoint = Checkpoint("one", "made of", 60, CPU)
+    assert not checkpoint.due
+    now[0] = 60.0
+    assert checkpoint.due
+    checkpoint.keep({}, {})
+    now[0] = 70 + 499.0
+    assert not checkpoint.due
+    now[0] = 70 + 500.0
+    assert checkpoint.due
+
+
+def test_an_experiments_checkpoint_outlives_its_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = tmp_path / "project/.dvc/tmp/exps/tmpabc"
+    work.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    path = place_of("train-r01", "0123456789abcdef0123")
+    assert path == tmp_path / "project/.resume/experiments/train-r01-0123456789abcdef.safetensors"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    old = path.with_name("train-r02-0.safetensors")
+    old.touch()
+    os.utime(old, (0, 0))
+    assert place_of("train-r01", "0123456789abcdef0123") == path
+    assert path.exists()
+    assert not old.exists()
+
+
+def test_what_it_is_made_of_is_values_inputs_and_names(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/one").write_text("1", encoding="utf-8")
+
+    def found(**values: Any) -> str:
+        return made_of(values, [tmp_path / "folder"])
+
+    before = found(a=1, b=2)
+    assert found(b=2, a=1) == before
+    assert found(a=1, b=3) != before
+    (tmp_path / "folder/one").rename(tmp_path / "folder/two")
+    assert found(a=1, b=2) != before
+    (tmp_path / "folder/two").rename(tmp_path / "folder/one")
+    assert found(a=1, b=2) == before
+    (tmp_path / "folder/one").write_text("2", encoding="utf-8")
+    assert found(a=1, b=2) != before
