@@ -18,7 +18,8 @@ from mutual.classification.selection import Selection, selected
 from mutual.classification.sources import list_folders, read_cifar10, read_digits, read_folders, read_source
 from mutual.classification.splits import Parts, divided
 from mutual.classification.wide_resnet import WideResNet, wide_resnet
-from mutual.few.weighting import Form, Weighting
+from mutual.few.methods import Form
+from mutual.few.weighting import Weighting
 from tests.golden import assert_close, golden
 from tests.golden.fill_rule import image_batch, tensor_for
 from tests.tiny import refusal

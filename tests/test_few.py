@@ -31,7 +31,7 @@ from mutual.few.results import (
     summary,
 )
 from mutual.few.results import course as course_of
-from mutual.few.weighting import Weighting
+from mutual.few.weighting import Weighting, weighting_of
 from tests.tiny import refusal
 
 NAN = float("nan")
@@ -181,7 +181,7 @@ def test_places_start_where_the_file_stands(tmp_path: Path, monkeypatch: pytest.
 )
 def test_what_each_form_of_weights_needs(given: dict[str, Any], missed: str | None) -> None:
     if missed is None:
-        found = Method(**given).weighting()
+        found = weighting_of(Method(**given))
         assert found == Weighting(given["weights"], given.get("gamma1", 0.0), given.get("gamma2", 0.0))
         return
     with pytest.raises(ValueError, match="expected") as refused:

@@ -1,7 +1,8 @@
 """Write what the stages depend on, code and parameters, into all dvc.yaml, as the code has it.
 
 Reads the stages' files and what these import; writes the lists `deps` and `params` of each stage. Data, comments and
-what has a ${...} in it stay as they are. A folder stands for its files where a stage uses all of them. With --check
+what has a ${...} in it stay as they are. The code of a stage is a text that the stage `code` writes (tools/code.py),
+whose own list names it all, folders in place of their files where it reads all of them. With --check
 nothing is written: exit code 1 says that a list is out of date.
 Example: python -m tools.declare
 """
@@ -18,19 +19,9 @@ from mutual.base.errors import InputError, run
 from mutual.base.params import PARAMS_FILE
 from mutual.base.store import existing, write_text
 from stages.door import arguments
-from tools.imports import (
-    PACKAGES,
-    REFINERIES,
-    chooses_refinery,
-    code_of,
-    in_folders,
-    keys_of_file,
-    keys_read,
-    params_file,
-    refinery_files,
-)
+from tools.code import PLACE, TOP, name_of, run_by
+from tools.imports import PACKAGES, chooses_refinery, code_of, in_folders, keys_of_file, keys_read, params_file
 
-TOP = Path()
 # and the folder that their paths start from
 FILES = {
     Path("dvc.yaml"): TOP,
@@ -41,7 +32,9 @@ FILES = {
     Path("semi/segmentation/dvc.yaml"): Path("semi/segmentation"),
     Path("semi/segmentation/drawn/dvc.yaml"): Path("semi/segmentation"),
 }
-CHOSEN = "${method}"  # the refinery that is; the others may change
+CHOSEN = "${method}"  # the refinery that is
+CODE = "tools.code"  # the stage that tells what the others run
+TEXTS = f"{PLACE.as_posix()}/"
 
 
 def main() -> None:
@@ -73,19 +66,16 @@ def with_lists(stages: str, top: Path) -> str:
 
 def of_stage(block: str, top: Path) -> str:
     """One stage, with its lists."""
+    old = [item for item in items_of(block, "deps") if is_code(os.path.normpath(top / item)) or item.startswith(TEXTS)]
+    if re.search(rf"cmd: (?:cd [./]+ && )?python -m {CODE}", block):
+        return with_items(block, "deps", old, [os.path.relpath(file, top) for file in all_code(top)])
     command = re.search(r"cmd: (?:>-\s+)?(?:cd [./]+ && )?python -m ((?:noisy|semi\.\w+|stages)\.\w+)", block)
     if command is None:
         raise InputError(f"{block.split(':')[0].strip()}: expected a cmd such as python -m stages.prepare")
     entry = existing(Path(*command[1].split(".")).with_suffix(".py"))
     named = re.search(r"--method (\S+)", block)
-    refinery = REFINERIES / f"{named[1] if named else CHOSEN}.py"
-    may_be = refinery_files() if "$" in refinery.name else {refinery}
-    used = code_of(entry, may_be)
-    # .dvcignore, by which what Python compiles is no part of a folder, holds below its own folder
-    listed = in_folders(used) if top == TOP else sorted(map(str, used))
-    files = [str(entry), *(file for file in listed if file != str(entry)), *[str(refinery)] * chooses_refinery(entry)]
-    old = [item for item in items_of(block, "deps") if is_code(os.path.normpath(top / item))]
-    block = with_items(block, "deps", old, [os.path.relpath(file, top) for file in files])
+    refinery = (named[1] if named else CHOSEN) if chooses_refinery(entry) else None
+    block = with_items(block, "deps", old, [f"{TEXTS}{name_of(entry, refinery)}.txt"])
     if str(PARAMS_FILE) in items_of(block, "deps"):  # the whole file: its keys need not be named
         return block
     params = items_of(block, "params")
@@ -95,6 +85,13 @@ def of_stage(block: str, top: Path) -> str:
     parts = {key: item for item in params for key in keys if stands_for(item, key)}
     new = list(dict.fromkeys(parts.get(key, key) for key in keys))
     return with_items(block, "params", [item for item in params if "$" not in item or item in new], new)
+
+
+def all_code(project: Path) -> list[str]:
+    """What the stage ``code`` of a project reads."""
+    files = set().union(code_of(Path(*CODE.split(".")).with_suffix(".py")), *run_by(project).values())
+    # .dvcignore, by which what Python compiles is no part of a folder, holds below its own folder
+    return in_folders(files) if project == TOP else sorted(map(str, files))
 
 
 def stands_for(item: str, key: str) -> bool:

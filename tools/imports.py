@@ -5,6 +5,7 @@ All paths are relative to the project's top, the current folder.
 
 import ast
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from mutual.base.errors import InputError
@@ -24,8 +25,14 @@ REFINERIES = Path("mutual/refineries")
 
 
 def syntax(file: Path) -> ast.Module:
-    """The file, parsed."""
-    return ast.parse(file.read_text(encoding="utf-8"))
+    """The file, parsed, and not to be changed: most are asked for again and again."""
+    return parsed(file.read_text(encoding="utf-8"))
+
+
+@cache
+def parsed(text: str) -> ast.Module:
+    """A module's syntax."""
+    return ast.parse(text)
 
 
 def imported(file: Path) -> set[Path]:
@@ -86,16 +93,10 @@ def chooses_refinery(entry: Path) -> bool:
     return any(alias.name == "find_refinery" for node in asked for alias in node.names)
 
 
-def code_of(entry: Path, refineries: Iterable[Path] = ()) -> set[Path]:
-    """The files that an entry point runs, what its package does before it among them.
-
-    Of the refineries that it may choose what they have in common with others, not they themselves.
-    """
+def code_of(entry: Path) -> set[Path]:
+    """The files that an entry point runs, what its package does before it among them, but for a refinery it chooses."""
     packages = (folder / "__init__.py" for folder in entry.parents)
-    files = closure([entry, *(file for file in packages if file.is_file())])
-    if chooses_refinery(entry):
-        files |= closure(refineries) - refinery_files()
-    return files
+    return closure([entry, *(file for file in packages if file.is_file())])
 
 
 def in_folders(files: set[Path]) -> list[str]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
 from mutual.base.errors import InputError, shown
 from mutual.base.params import View
-from mutual.few.weighting import Form, Weighting
 
+Form = Literal["ones", "agreement", "own"]
 Gamma = Annotated[float, Field(ge=0, le=100)]
 NAME = r"^[A-Za-z][A-Za-z0-9_]{0,30}$"  # of a method, and of a chain of phases
 USED: dict[Form, set[str]] = {"ones": set(), "agreement": {"gamma1", "gamma2"}, "own": {"gamma1"}}
@@ -32,10 +32,6 @@ class Method(View):
                 f"expected {expected} with weights: {self.weights}, got {', '.join(sorted(given)) or 'none'}"
             )
         return self
-
-    def weighting(self) -> Weighting:
-        """The same, to compute with."""
-        return Weighting(self.weights, self.gamma1 or 0.0, self.gamma2 or 0.0)
 
 
 M = TypeVar("M", bound=Method)

@@ -1,14 +1,12 @@
 """How much a pseudo label counts, by what the network that learns from it says itself."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from mutual.few.methods import Form, Method
 from mutual.refineries.agreement import agreement_weights
-
-Form = Literal["ones", "agreement", "own"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +31,8 @@ class Weighting:
         if self.form == "own":
             return own.gather(1, labels[:, None])[:, 0] ** (factor * self.gamma1)
         return agreement_weights(own, labels, confidences, factor * self.gamma1, factor * self.gamma2)
+
+
+def weighting_of(method: Method) -> Weighting:
+    """A method's, as a file of parameters has it."""
+    return Weighting(method.weights, method.gamma1 or 0.0, method.gamma2 or 0.0)

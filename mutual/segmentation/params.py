@@ -8,7 +8,6 @@ from pydantic import Field, StringConstraints, model_validator
 from mutual.base.params import PIXELS, Epochs, Name, Rate, Seed, Share, View
 from mutual.few.methods import NAME, Method
 from mutual.few.reading import Seeds, read_params
-from mutual.segmentation.views import Cut
 
 FILE = Path("semi/segmentation/params.yaml")
 PHASES = FILE.with_name("phases.yaml")
@@ -111,8 +110,3 @@ class SegmentationParams(View):
 def read_segmentation_params() -> SegmentationParams:
     """The checked parameters. Raises :class:`InputError` naming the file, the key and what was expected."""
     return read_params(FILE, SegmentationParams)
-
-
-def cut_of(views: Views) -> Cut:
-    """What :mod:`mutual.segmentation.views` takes."""
-    return Cut(views.crop_height, views.crop_width, (views.least_scale, views.most_scale), views.flip)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from mutual.machine.device import CPU, uploaded
 from mutual.segmentation.colours import IMAGENET, Colours, entering
 from mutual.segmentation.iou import IGNORED
+from mutual.segmentation.params import Views as Chosen
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Cut:
     width: int
     scales: tuple[float, float]  # between which a picture is scaled: 0.5 and 1.5 with the authors
     flip: bool = True
+
+
+def cut_of(views: Chosen) -> Cut:
+    """By the parameters."""
+    return Cut(views.crop_height, views.crop_width, (views.least_scale, views.most_scale), views.flip)
 
 
 class View(NamedTuple):

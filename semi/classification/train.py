@@ -15,6 +15,7 @@ from mutual.classification.params import FILE, read_classification_params
 from mutual.classification.runs import Form, Mutual
 from mutual.few.methods import chosen
 from mutual.few.phases import phase_of
+from mutual.few.weighting import weighting_of
 from mutual.machine.device import deterministic_device
 from mutual.machine.jobs import all_done
 from semi.classification import LABELS, PACKED, RUNS, SPLITS
@@ -52,7 +53,7 @@ def main() -> str:
                 form,
                 plan,
                 views,
-                Dynamics(method.weighting(), method.ramp, params.first_full),
+                Dynamics(weighting_of(method), method.ramp, params.first_full),
                 seed,
                 device.type,
             )

@@ -14,6 +14,7 @@ from mutual.base.store import read_json, write_text
 from mutual.few.methods import chosen
 from mutual.few.phases import phase_of
 from mutual.few.results import rows_text
+from mutual.few.weighting import weighting_of
 from mutual.machine.device import deterministic_device
 from mutual.segmentation.figures import Beliefs, Measured
 from mutual.segmentation.form import forms_of
@@ -48,7 +49,7 @@ def main() -> str:
                 SPLITS / f"seed{seed}.csv",
                 RUNS / args.after / f"seed{seed}" / f"network{network}",
                 LABELS / phase.name / f"seed{seed}" / f"network{network}",
-                method.weighting(),
+                weighting_of(method),
             ),
         )
         for seed in params.seeds

@@ -15,8 +15,9 @@ from mutual.machine.device import deterministic_device
 from mutual.machine.jobs import all_done
 from mutual.segmentation.fitting import Plan
 from mutual.segmentation.form import forms_of
-from mutual.segmentation.params import cut_of, read_segmentation_params
+from mutual.segmentation.params import read_segmentation_params
 from mutual.segmentation.runs import Supervised
+from mutual.segmentation.views import cut_of
 from semi.segmentation import PACKED, RUNS, SPLITS, TRAIN
 from stages.door import arguments
 

@@ -12,12 +12,14 @@ from mutual.base.errors import run
 from mutual.base.store import folder_beside
 from mutual.few.methods import chosen
 from mutual.few.phases import check_after, phase_of
+from mutual.few.weighting import weighting_of
 from mutual.machine.device import deterministic_device
 from mutual.machine.jobs import all_done
 from mutual.segmentation.fitting import Plan
 from mutual.segmentation.form import forms_of
-from mutual.segmentation.params import FILE, cut_of, read_segmentation_params
+from mutual.segmentation.params import FILE, read_segmentation_params
 from mutual.segmentation.runs import Mutual
+from mutual.segmentation.views import cut_of
 from semi.segmentation import LABELS, RUNS, SPLITS, TRAIN
 from stages.door import arguments
 
@@ -55,7 +57,7 @@ def main() -> str:
                 form,
                 plan,
                 cut,
-                method.weighting(),
+                weighting_of(method),
                 seed,
                 network,
                 device.type,
