@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.optim import SGD
 
 from mutual.classification.randaugment import BLACK, CUT, OPERATIONS, Plan, values
-from mutual.images.views import Normalisation
+from mutual.images.normalisation import Normalisation
 from mutual.segmentation.views import Cut, View
 
 GREY, IGNORED = 128, 255

@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mutual.images.views import (
-    MEAN,
-    STD,
-    compiled_views,
-    erased_rectangle,
-    normalise,
-    training_views,
-    vectorised_views,
-)
+from mutual.images.normalisation import MEAN, STD, normalise
+from mutual.images.views import compiled_views, erased_rectangle, training_views, vectorised_views
 from mutual.machine.streams import numpy_stream
 
 

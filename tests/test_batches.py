@@ -10,7 +10,8 @@ from torch import Tensor
 
 from mutual.base.errors import InputError
 from mutual.clusters.pseudo_labels import PseudoLabels
-from mutual.images.views import normalise, training_views
+from mutual.images.normalisation import normalise
+from mutual.images.views import training_views
 from mutual.learning.batches import Batch, Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
 from mutual.machine.device import CPU
 from mutual.machine.streams import numpy_stream

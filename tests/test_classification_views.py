@@ -12,7 +12,7 @@ from mutual.classification import mild, randaugment
 from mutual.classification.randaugment import CUT, ENHANCING, GEOMETRIC, OPERATIONS, Plan
 from mutual.classification.views import CIFAR, Augment, classifier_input, classifier_views, cropped
 from mutual.classification.warping import centred, interpolated, moved
-from mutual.images.views import Normalisation
+from mutual.images.normalisation import Normalisation
 from mutual.machine.device import CPU, deterministic_device
 
 ONE_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

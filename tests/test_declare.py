@@ -15,15 +15,18 @@ from typing import Any
 
 import pytest
 
+import tools.code
 from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
 from mutual.base.params import METHODS, PLACES, Params, keys_of
 from tools import declare
+from tools.code import PROJECTS, run_by
 from tools.imports import (
     FORMS,
     PACKAGES,
     beside,
     chooses_refinery,
+    code_of,
     imported,
     in_folders,
     keys_read,
@@ -38,12 +41,13 @@ LIBRARY_FILES = sorted(path for path in (ROOT / "mutual").rglob("*.py") if path.
 
 @cache
 def definitions() -> dict[str, dict[str, Any]]:
-    """Each stage of all dvc.yaml, without its loop; those of a folder that is a project of its own below its name."""
-    return {name: stage.get("do", stage) for name, stage in with_loops().items()}
+    """Each stage that does the work, without its loop; of a folder that is a project of its own below its name."""
+    return {name: stage.get("do", stage) for name, stage in with_loops().items() if Path(name).name != "code"}
 
 
 @cache
 def with_loops() -> dict[str, dict[str, Any]]:
+    """All stages of all dvc.yaml."""
     stages: dict[str, dict[str, Any]] = {}
     for file, top in declare.FILES.items():
         stages |= {str(top / name): stage for name, stage in read_yaml(ROOT / file)["stages"].items()}
@@ -63,13 +67,12 @@ def entry_point(stage: str) -> Path:
 
 
 def code(stage: str) -> set[Path]:
-    """The files that a stage declares, folders and the chosen refinery as all that they stand for."""
-    files: set[Path] = set()
-    for dep in paths(stage, definitions()[stage]["deps"]):
-        if declare.is_code(dep):
-            path = re.sub(r"\$\{\w+\}", "*", dep)
-            files |= set(Path().glob(path if path.endswith(".py") else f"{path}/*.py"))
-    return files
+    """The files that a stage declares, by the text that it depends on; the chosen refinery as all that it may be."""
+    (dep,) = [Path(dep) for dep in definitions()[stage]["deps"] if dep.startswith("data/code/")]
+    texts = run_by(Path(stage).parent)
+    names = [name for name in texts if fnmatch(name, re.sub(r"\$\{\w+\}", "*", dep.stem))]
+    assert names
+    return {file for name in names for file in texts[name] if file.suffix == ".py"}
 
 
 @pytest.fixture(autouse=True)
@@ -140,15 +143,90 @@ def test_declared_code_is_what_python_loads(stage: str) -> None:
     assert code(stage) - empty == needed - empty
 
 
-@pytest.mark.parametrize("stage", definitions())
-def test_a_declared_folder_stands_for_all_that_is_in_it(stage: str) -> None:
-    named = paths(stage, definitions()[stage]["deps"])
-    folders = [Path(dep) for dep in named if declare.is_code(dep) and "." not in dep]
-    assert not (folders and "/" in stage)
+@pytest.mark.parametrize("project", PROJECTS, ids=str)
+def test_the_stage_that_tells_depends_on_all_that_it_tells_of(project: Path) -> None:
+    """A folder stands for all that is in it; below another project of DVC, what Python compiles would be part of it."""
+    name = str(project / "code")
+    named = [Path(dep) for dep in paths(name, with_loops()[name]["deps"])]
+    folders = [path for path in named if path.is_dir()]
+    assert bool(folders) == (project == Path())
+    found = {path for path in named if path.is_file()}
     for folder in folders:
         files = {path for path in folder.iterdir() if path.name != "__pycache__"}
         code = {path for path in files if path.suffix == ".py"}
         assert files - code == set().union(*map(beside, code))  # templates, which the code names
+        found |= files
+    told = set().union(*run_by(project).values())
+    assert told <= found
+    # and on what tells it
+    assert {file for file in found - told if file.parent.parent != Path("mutual") or file.name != "__init__.py"} == (
+        code_of(Path("tools/code.py")) - told
+    )
+
+
+@pytest.mark.parametrize("project", PROJECTS, ids=str)
+def test_every_stage_has_its_text(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tools.code, "PLACE", tmp_path)
+    monkeypatch.setattr("sys.argv", ["code", "--project", str(project)])
+    tools.code.main()
+    stages = {name: stage for name, stage in definitions().items() if Path(name).parent == project}
+    for stage in stages.values():
+        (dep,) = [Path(dep).name for dep in stage["deps"] if dep.startswith("data/code/")]
+        assert list(tmp_path.glob(re.sub(r"\$\{\w+\}", "*", dep)))
+    lines = (tmp_path / f"{entry_point(next(iter(stages))).stem}.txt").read_text(encoding="utf-8").splitlines()
+    assert all(re.fullmatch(r"[0-9a-f]{32}  [\w./]+", line) for line in lines)
+
+
+def test_comments_docstrings_and_blank_lines_are_no_part_of_the_code() -> None:
+    bare = '''def f(x):
+    y = """kept""" + "# kept"
+    return x + y
+class A:
+    def g(self): "kept"; return 1
+'''
+    full = '''"""Says what
+it is."""
+
+# a comment
+def f(x):  # another
+    """Of f: ä."""
+
+    y = """kept""" + "# kept"  # ü
+    # one
+    return x + y
+
+class A:
+    """Of A."""
+    def g(self): "kept"; return 1
+'''
+    assert tools.code.bare(full) == bare == tools.code.bare(bare)
+    assert tools.code.bare(full.replace("x + y", "x - y")) != bare
+    assert tools.code.bare(full.replace("# kept", "# lost")) != bare
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("mutual/*/*.py")), ids=lambda file: file.stem)
+def test_what_is_left_is_the_same_program(file: Path) -> None:
+    """By Python's own parser, which knows no comments, and without what it takes for docstrings."""
+    source = file.read_text(encoding="utf-8")
+    trees = [ast.parse(source), ast.parse("pass\n" + filled(tools.code.bare(source)))]
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                del node.body[0]
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                node.body = [each for each in node.body if not isinstance(each, ast.Pass)]
+    assert ast.dump(trees[0]) == ast.dump(trees[1])
+
+
+def filled(source: str) -> str:
+    """A module in which what had nothing but a docstring is empty, with ``pass`` there."""
+    lines = source.splitlines()
+    for i in range(len(lines) - 1, -1, -1):
+        indent = len(lines[i]) - len(lines[i].lstrip())
+        after = lines[i + 1] if i + 1 < len(lines) else ""
+        if lines[i].endswith(":") and (not after or len(after) - len(after.lstrip()) <= indent):
+            lines.insert(i + 1, " " * (indent + 4) + "pass")
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("stage", definitions())
@@ -164,7 +242,7 @@ def test_declared_parameters_are_the_keys_that_stand_in_the_code(stage: str) -> 
         assert set().union(*each or [declared]) == read
         return
     read = set(refinery_keys()) if "params.values(" in text else set()
-    for view, field in re.findall(r"\bparams\.(?!yaml\b)(\w+)(?:\.(\w+))?", text):
+    for view, field in re.findall(r"\bparams\.(?!yaml\b|running\b)(\w+)(?:\.(\w+))?", text):
         known = keys_of(view) if view != "values" else {}
         read |= {known[field]} if field in known else set(known.values())
     declared = set(definitions()[stage].get("params", ()))
@@ -194,7 +272,8 @@ def test_every_entry_point_is_a_stage() -> None:
 def test_every_data_dependency_is_an_output() -> None:
     """Nothing is read that no stage makes, save what is the user's."""
     made = []
-    for name, stage in definitions().items():
+    for name, stage in with_loops().items():
+        stage = stage.get("do", stage)
         listed = [*stage["outs"], *stage.get("metrics", ())]
         made += [any_value(out) for out in paths(name, (next(iter(o)) if isinstance(o, dict) else o for o in listed))]
     users = {"params.yaml", "rounds.yaml", "phases.yaml", "${item.folder}", "${weights}", "${pretrained}", "${root}"}
@@ -202,8 +281,6 @@ def test_every_data_dependency_is_an_output() -> None:
     made += [out.rpartition("/")[0] for out in made]  # a folder of outputs
     for name, stage in definitions().items():
         for dep in paths(name, (each for each in stage["deps"] if each not in users)):
-            if declare.is_code(dep):
-                continue
             read = any_value(dep)
             assert any(fnmatch(read, out) or fnmatch(read, f"{out}/*") or fnmatch(out, f"{read}/*") for out in made), (
                 dep
@@ -240,6 +317,13 @@ vars:
   - rounds.yaml
 
 stages:
+  code:
+    cmd: python -m tools.code
+    deps:
+      - mutual/gone.py
+    outs:
+      - data/code
+
   # first
   one:
     desc: the first
@@ -286,10 +370,7 @@ stages:
       cmd: cd .. && python -m noisy.three --method ${key}
       deps:
         - data/people
-        - three.py
-        - ../mutual/a/p.py
-        - ../mutual/a/q.py
-        - __init__.py
+        - data/code/three.txt
       params:
         - seeds
         - methods.${key}
@@ -315,10 +396,7 @@ stages:
       deps:
         - ${network.weights[0]}
         - data/packed
-        - four.py
-        - ../../mutual/a/q.py
-        - ../__init__.py
-        - __init__.py
+        - data/code/four.txt
       params:
         - ${item}_epochs
         - lr
@@ -327,12 +405,17 @@ stages:
 """
 
 
+DOOR = 'if __name__ == "__main__":\n    main()\n'
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {
         "stages/__init__.py": "",
-        "stages/one.py": "from mutual.a.p import f\nparams = read_params()\nprint(params.peers)\n",
-        "stages/two.py": "def f():\n    import mutual.a.p\nprint(params.source.name, params.size.image_height)\n",
+        "tools/code.py": "",
+        "stages/one.py": f"from mutual.a.p import f\nparams = read_params()\nprint(params.peers)\n{DOOR}",
+        "stages/two.py": "def f():\n    import mutual.a.p\nprint(params.source.name, params.size.image_height)\n"
+        + DOOR,
         "mutual/a/__init__.py": "",
         "mutual/a/p.py": "import numpy\nfrom mutual.a import q\n",
         "mutual/a/q.py": "",
@@ -365,24 +448,24 @@ def lists(text: str) -> list[list[str]]:
 def test_lists_by_hand(project: Path) -> None:
     new = declare.declared(PIPELINE)
     assert lists(new) == [
-        ["${source_root}", "stages/one.py", "mutual/a", "stages/__init__.py"],
+        ["mutual/a", "stages", "tools"],
+        ["${source_root}", "data/code/one.txt"],
         ["seeds", "seed"],
-        ["x", "stages/two.py", "mutual/a", "stages/__init__.py"],
+        ["x", "data/code/two.txt"],
         ["${item.name}", "image_height"],
     ]
     assert declare.declared(new) == new
     # all else is as it was
-    item = r"(?m)^ +- (stages|mutual|seed|image).*\n|^ +params:\n"
+    item = r"(?m)^ +- (data/code/|stages|mutual|tools|seed|image).*\n|^ +params:\n"
     assert re.sub(item, "", new) == re.sub(item, "", PIPELINE)
     assert new.endswith(PIPELINE[PIPELINE.index("plots:") :])
 
 
 def test_paths_start_from_the_folder_that_is_a_project_of_its_own(project: Path) -> None:
-    """And name files: what Python compiles would be part of a folder above."""
     assert declare.declared(NOISY, Path("noisy")) == NOISY
     Path("noisy/three.py").write_text("print(params.epochs, params.methods)\n")
     new = declare.declared(NOISY, Path("noisy"))
-    assert lists(new) == [["data/people", "three.py", "__init__.py"], ["epochs", "methods.${key}"]]
+    assert lists(new) == [["data/people", "data/code/three.txt"], ["epochs", "methods.${key}"]]
     assert declare.declared(new, Path("noisy")) == new
 
 
@@ -392,7 +475,7 @@ def test_a_project_below_a_folder_and_a_key_for_each_item_of_a_loop(project: Pat
     (top / "four.py").write_text("print(params.seeds, params.labelled_epochs, params.all_epochs)\n")
     new = declare.declared(SEMI, top)
     assert lists(new) == [
-        ["${network.weights[0]}", "data/packed", "four.py", "../__init__.py", "__init__.py"],
+        ["${network.weights[0]}", "data/packed", "data/code/four.txt"],
         ["seeds", "${item}_epochs"],
     ]
     assert declare.declared(new, top) == new
@@ -522,7 +605,7 @@ def test_every_parameter_is_explained_and_used() -> None:
             method = method if line.startswith("  ") else ""
             keys[method + key.strip()] = above.strip()
     stages = {entry_point(stage) for stage in definitions() if entry_point(stage).parent == Path("stages")}
-    assert set(keys) == set(PLACES) == set().union(*map(keys_read, stages))
+    assert set(keys) == set(PLACES) == set().union(keys_of("running").values(), *map(keys_read, stages))
     for key, above in keys.items():
         assert above.startswith("# "), f"{key} is not explained"
 

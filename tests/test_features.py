@@ -15,7 +15,7 @@ from mutual.evaluation.accuracy import accuracy_on
 from mutual.evaluation.features import mean_features
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.images.index import Index, write_index
-from mutual.images.views import normalise
+from mutual.images.normalisation import normalise
 from mutual.networks.peers import Peer, peer_path, write_peer
 from mutual.networks.reid import ReidNetwork, inference
 

@@ -12,7 +12,7 @@ from torch import nn
 from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
 from mutual.images.index import Index
-from mutual.images.views import normalise
+from mutual.images.normalisation import normalise
 from mutual.noise.cameras import cameras_from_names
 from mutual.noise.cells import Cell, Kind, cells
 from mutual.noise.corruption import corrupted, other_labels, replaced, second_label

@@ -68,11 +68,11 @@ def project(first_run: tuple[Path, str]) -> Iterator[Path]:
 def test_from_drawing_to_the_table(first_run: tuple[Path, str]) -> None:
     folder, output = first_run
     ran = stages_run(output)
-    assert ran[0] == "drawn/dvc.yaml:draw"
-    assert set(ran[1:3]) == {"drawn/dvc.yaml:start", "prepare"}
-    assert ran[3:5] == ["clean", "corrupt"]
-    assert sorted(ran[5:9]) == sorted(TRAINED)
-    assert ran[9:] == ["evaluate", "report"]
+    assert ran[:2] == ["code", "drawn/dvc.yaml:draw"]
+    assert set(ran[2:4]) == {"drawn/dvc.yaml:start", "prepare"}
+    assert ran[4:6] == ["clean", "corrupt"]
+    assert sorted(ran[6:10]) == sorted(TRAINED)
+    assert ran[10:] == ["evaluate", "report"]
     table = (folder / "noisy/metrics/results.md").read_text(encoding="utf-8")
     assert "| labels | cross entropy | SELF | CORE | Co-teaching |" in table
     for row in ("true labels", "random, 0.5", "pattern, 0.5"):

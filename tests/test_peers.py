@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mutual.base.errors import InputError
-from mutual.images.views import MEAN, STD
+from mutual.images.normalisation import MEAN, STD
 from mutual.networks import peers
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import (

@@ -16,7 +16,7 @@ from mutual.base.documents import read_yaml
 from tools.imports import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ["check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "check_target"]
+DATA = ["code", "check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "check_target"]
 FIRST = [*DATA, "pretrain@1", "pretrain@2", "direct"]
 EACH_ROUND = ["extract", "cluster", "train", "evaluate"]
 ONE_ROUND = ("--set-param", "rounds.yaml:~rounds.r02")
@@ -173,8 +173,8 @@ def test_every_round_is_tested_as_soon_as_it_is_trained(first_run: tuple[Path, s
 
 
 def test_stages_open_what_is_declared_and_nothing_else(first_run: tuple[Path, str, Path]) -> None:
-    of_data = {"check", "demo/dvc.yaml:synthesize", "check_target"}  # another dvc.yaml's; no artefact
-    assert undeclared(first_run[0], [name for name in ALL if name not in of_data], first_run[2]) == {}
+    others = {"code", "check", "demo/dvc.yaml:synthesize", "check_target"}  # another dvc.yaml's; no artefact
+    assert undeclared(first_run[0], [name for name in ALL if name not in others], first_run[2]) == {}
 
 
 def test_a_second_run_has_nothing_to_do(reproduced: Path) -> None:
@@ -208,6 +208,18 @@ def test_forced_again_every_byte_is_the_same(project: Path) -> None:
     before = [lock.read_bytes() for lock in locks]
     assert stages_run(dvc(project, "repro", "--force")) == ALL
     assert [lock.read_bytes() for lock in locks] == before
+
+
+def test_a_comment_runs_nothing_and_code_what_uses_it(project: Path) -> None:
+    file = project / "mutual/evaluation/ranking.py"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text + "\n# a comment\n", encoding="utf-8")
+    assert stages_run(dvc(project, "repro")) == ["code"]
+    file.write_text(text + "\nUNUSED = 1\n", encoding="utf-8")
+    dvc(project, "repro", "code")
+    changed = {name for name in dvc(project, "status").split() if re.fullmatch(r"[\w@]+:", name)}
+    assert {"direct:", "evaluate@r01:", "evaluate@r02:"} <= changed
+    assert not changed & {"prepare@source:", "extract@r01:", "cluster@r01:", "train@r01:"}
 
 
 def test_another_method_reruns_training_and_what_follows(project: Path) -> None:
@@ -283,9 +295,7 @@ def test_every_option_runs(project: Path, tmp_path: Path) -> None:
     ran = stages_run(
         dvc(project, "exp", "run", *settings(clustering | network | source), *ONE_ROUND, **spied(tmp_path))
     )
-    assert ran == [
-        name for name in ALL if not name.endswith("@r02") and "synthesize" not in name and "prep" not in name
-    ]
+    assert ran == [name for name in ALL if not name.endswith("@r02") and not re.search("code|synthesize|prep", name)]
     result = json.loads((project / "metrics/rounds/r01.json").read_text(encoding="utf-8"))
     assert all(0 < peer["rerank_mAP"] <= 1 for peer in result["peers"].values())
     assert json.loads((project / "data/rounds/r01/clustering.json").read_text(encoding="utf-8"))["eps"] == 0.5

@@ -14,7 +14,7 @@ from mutual.classification.randaugment import OPERATIONS, draw
 from mutual.classification.views import CIFAR, classifier_views
 from mutual.classification.wide_resnet import wide_resnet
 from mutual.few.weighting import Weighting
-from mutual.images.views import IMAGENET
+from mutual.images.normalisation import IMAGENET
 from mutual.machine.device import CPU
 from mutual.machine.streams import numpy_stream
 from mutual.segmentation.deeplab import DeepLab

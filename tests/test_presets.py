@@ -294,6 +294,7 @@ def test_dvc_makes_every_stage_of_every_round(name: str, pipeline: Path, monkeyp
     rounds = [f"r{i:02d}" for i in range(1, ROUNDS[name] + 1)]
     looped = [f"{stage}@{number}" for stage in ("extract", "cluster", "train", "evaluate") for number in rounds]
     once = [
+        "code",
         "check",
         "check_target",
         "last",

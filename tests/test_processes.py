@@ -5,11 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
 from mutual.base.errors import InputError
+from mutual.machine import jobs
 from mutual.machine.processes import cpus, in_order
 
 
@@ -78,3 +81,22 @@ def test_no_more_tasks_are_begun_ahead_than_asked_for(tmp_path: Path) -> None:
         time.sleep(0.05)
         assert len(list(tmp_path.iterdir())) <= asked + 3
     assert list(found) == []
+
+
+@pytest.mark.parametrize(
+    ("processors", "count", "workers"), [(1, 3, 1), (2, 1, 1), (2, 2, 2), (2, 3, 3), (2, 4, 4), (2, 5, 2), (16, 30, 30)]
+)
+def test_jobs_begin_all_at_once_where_two_share_a_processor_at_most(
+    monkeypatch: pytest.MonkeyPatch, processors: int, count: int, workers: int
+) -> None:
+    asked = []
+
+    def in_turn(do: Callable[[int], int], tasks: Sequence[int], workers: int, what: str) -> Iterator[int]:
+        asked.append(workers)
+        return map(do, tasks)
+
+    monkeypatch.setattr(jobs, "cpus", lambda: processors)
+    monkeypatch.setattr(jobs, "in_order", in_turn)
+    assert jobs.all_done(abs, range(-count, 0), "one", torch.device("cpu")) == list(range(count, 0, -1))
+    assert jobs.all_done(abs, [-1], "one", torch.device("cuda")) == [1]
+    assert asked == [workers, 1]

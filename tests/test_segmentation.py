@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from mutual.few.weighting import Weighting
-from mutual.images.views import IMAGENET as BY_IMAGENET
-from mutual.images.views import normalise
+from mutual.images.normalisation import IMAGENET as BY_IMAGENET
+from mutual.images.normalisation import normalise
 from mutual.segmentation.colours import COCO, IMAGENET, entering
 from mutual.segmentation.iou import confusion, figures
 from mutual.segmentation.losses import Loss, weighted_loss

@@ -62,8 +62,8 @@ CHAINS = {
     "segmentation": {"dmt-1": 0.5},
 }
 FIRST = {
-    "classification": ["prepare", "split"],
-    "segmentation": ["drawn/dvc.yaml:draw", "prepare", "split"],
+    "classification": ["code", "prepare", "split"],
+    "segmentation": ["code", "drawn/dvc.yaml:draw", "prepare", "split"],
 }
 
 

@@ -111,7 +111,7 @@ def path_of(out: str | dict[str, Any]) -> str:
 
 def is_kept(path: str) -> bool:
     """Whether a dependency or output is one of the thin project: no code, and one or two files of each stage."""
-    code = path.startswith(("demo/", "mutual/", "stages/"))
+    code = path.startswith("data/code")
     further = path.endswith(("source_features.npy", "agreement.json", "centroids.npy"))
     return not code and not further and ("/packed/" not in path or path.endswith("train.npy"))
 
@@ -122,6 +122,7 @@ def thinned(file: str) -> str:
     DVC takes most of its time to read and write what stages depend on.
     """
     content = read_yaml(ROOT / file)
+    content["stages"].pop("code", None)
     for name, stage in content["stages"].items():
         stage = stage.get("do", stage)
         stage["deps"] = [path for path in stage["deps"] if is_kept(path)]

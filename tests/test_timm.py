@@ -19,7 +19,8 @@ from torch import Tensor
 from mutual.elsewhere.initial import initial_network, load_initial_backbone
 from mutual.evaluation.features import extract
 from mutual.images.index import Index
-from mutual.images.views import IMAGENET, Normalisation, normalise, training_views
+from mutual.images.normalisation import IMAGENET, Normalisation, normalise
+from mutual.images.views import training_views
 from mutual.learning.adaptation import Round, adapt, ready, shares_of_lr, trained_by
 from mutual.learning.batches import Batch, Cut, Streams
 from mutual.learning.pretraining import Plan, Pretraining, batches_of

@@ -190,7 +190,7 @@ def test_without_a_cache_the_workspace_is_verified_all_the_same(
         "missing in the cache: data/file",
         "missing in the cache: data/folder: 2 files, deep/two the first and the listing",
     ]
-    assert all(line.endswith("): --repair copies it from the workspace") for line in lines)
+    assert all(line.endswith("): make verify REPAIR=1 copies it from the workspace") for line in lines)
     looked(monkeypatch, capsys, "--repair")
     looked(monkeypatch, capsys)
     assert dvc(project, "status") == "Data and pipelines are up to date.\n"
@@ -266,7 +266,7 @@ def test_what_no_output_needs(
     Path("drawn/dvc.yaml").write_text("stages: {}\n", encoding="utf-8")
     looked(monkeypatch, capsys)
     flip(drawn)
-    assert looked(monkeypatch, capsys) == [f"damaged: {drawn}: --repair deletes it; no output needs it now"]
+    assert looked(monkeypatch, capsys) == [f"damaged: {drawn}: make verify REPAIR=1 deletes it; no output needs it now"]
     assert len(looked(monkeypatch, capsys, "--all")) == 2
     looked(monkeypatch, capsys, "--all", "--repair")
     assert not drawn.exists()

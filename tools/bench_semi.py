@@ -15,7 +15,7 @@ from mutual.classification.randaugment import draw
 from mutual.classification.views import CIFAR
 from mutual.classification.wide_resnet import wide_resnet
 from mutual.few.weighting import Weighting
-from mutual.images.views import IMAGENET
+from mutual.images.normalisation import IMAGENET
 from mutual.segmentation.deeplab import DeepLab
 from mutual.segmentation.fitting import Example, Source, fit
 from mutual.segmentation.fitting import Plan as SegmenterPlan

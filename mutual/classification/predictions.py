@@ -12,7 +12,7 @@ from mutual.base.store import existing, read_array
 from mutual.classification.fitting import Pseudo
 from mutual.classification.views import CIFAR
 from mutual.classification.wide_resnet import WideResNet
-from mutual.images.views import normalise
+from mutual.images.normalisation import normalise
 from mutual.machine.device import uploaded
 from mutual.networks.weights import load_state
 

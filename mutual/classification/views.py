@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mutual.classification import mild, randaugment
-from mutual.images.views import Normalisation, normalise
+from mutual.images.normalisation import Normalisation, normalise
 from mutual.machine.device import CPU, uploaded
 
 Augment = Literal["none", "mild", "randaugment"]

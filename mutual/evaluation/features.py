@@ -8,7 +8,7 @@ import torch
 
 from mutual.base.errors import InputError
 from mutual.base.progress import Progress
-from mutual.images.views import normalise
+from mutual.images.normalisation import normalise
 from mutual.machine.device import uploaded
 from mutual.networks.peers import check_size, peer_path, read_network
 from mutual.networks.reid import ReidNetwork, inference

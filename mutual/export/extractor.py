@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mutual.base.errors import InputError
-from mutual.images.views import normalise
+from mutual.images.normalisation import normalise
 from mutual.networks.peers import Peer, read_network, read_peer
 from mutual.networks.reid import ReidNetwork, inference
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mutual.clusters.pseudo_labels import PseudoLabels
-from mutual.images.views import IMAGENET, Normalisation, training_views
+from mutual.images.normalisation import IMAGENET, Normalisation
+from mutual.images.views import training_views
 from mutual.learning.sampler import identity_batches, shuffled_batches
 from mutual.machine.device import uploaded
 from mutual.machine.streams import numpy_stream

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mutual.base.errors import InputError, shown
-from mutual.images.views import Normalisation
+from mutual.images.normalisation import Normalisation
 from mutual.machine.device import COLUMNS_FOR_BFLOAT16
 
 PREFIX = "timm/"  # of their names in params.yaml

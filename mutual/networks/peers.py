@@ -13,7 +13,7 @@ from safetensors.torch import save
 
 from mutual.base.errors import InputError
 from mutual.base.store import existing, write_bytes
-from mutual.images.views import MEAN, STD, Normalisation
+from mutual.images.normalisation import MEAN, STD, Normalisation
 from mutual.networks.from_timm import TimmBackbone
 from mutual.networks.norms import in_parts
 from mutual.networks.reid import ReidNetwork

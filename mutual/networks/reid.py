@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from mutual.images.views import IMAGENET
+from mutual.images.normalisation import IMAGENET
 from mutual.machine.device import COLUMNS_FOR_BFLOAT16, wide_enough_for_bfloat16
 from mutual.networks.backbones import backbone as backbone_named
 from mutual.networks.from_timm import TimmBackbone

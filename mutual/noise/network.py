@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mutual.elsewhere.initial import load_initial_backbone
-from mutual.images.views import normalise
+from mutual.images.normalisation import normalise
 from mutual.machine.device import uploaded
 from mutual.machine.streams import integer_seed
 from mutual.networks.reid import ReidNetwork
