@@ -77,7 +77,7 @@ def main() -> str:
     tested, dropout = partial(accuracy_on, source, device), partial(integer_seed, seed, "pretrain dropout", 0)
     made_by = form | batches.model_dump() | planned | params.start.model_dump()
     weights = [path] if (path := Path(params.start.weights)).is_file() else []
-    made = made_of({"seed": seed} | made_by, [source, PACKED / "target", *weights])
+    made = made_of({"seed": seed} | made_by, [source, PACKED / "target/train.npy", *weights])
     checkpoint = Checkpoint(f"pretrain-{seed}", made, params.running.checkpoint_seconds, device)
     going = Pretraining(network, source_at, target_at, plan, tested, dropout)
     if found := checkpoint.found():

@@ -30,7 +30,7 @@ from mutual.learning.batches import Cut, Streams
 from mutual.learning.checkpoints import Checkpoint, made_of
 from mutual.learning.handover import Handover, read_handover, write_handover
 from mutual.learning.live import live_curves
-from mutual.learning.material import batches_of, read_material
+from mutual.learning.material import batches_of, files_of, read_material
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import integer_seed
 from mutual.networks.peers import check_size, iterations_of, normalisation_of, peer_path, write_continued
@@ -72,7 +72,7 @@ def main() -> str:
     within = Round(number, plan.iterations, done, clusters, penalties.label_smoothing, plan.source_weight)
     dropout = partial(integer_seed, params.peers.seed, "dropout", number)
     made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
-    inputs = [MODELS / args.start, ROUNDS / args.round, PACKED / "target", *([source] if source else [])]
+    inputs = [MODELS / args.start, *files_of(ROUNDS / args.round, PACKED / "target", source)]
     made = made_of({"round": args.round, "seeds": seeds, "seed": params.peers.seed} | made_by, inputs)
     checkpoint = Checkpoint(f"train-{args.round}", made, params.running.checkpoint_seconds, device)
     standing, history = Standing(students, teachers, optimizer, refinery), []

@@ -11,9 +11,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settle()  # before PyTorch and Numba load
 
 # begun first: processes share the files among them
-LONGEST = ("test_pipeline.py", "test_semi.py", "test_docs.py", "test_snippets.py", "test_presets.py")
+LONGEST = ("pipeline", "semi", "noisy", "resuming", "docs", "snippets", "presets")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest first, all else as it comes."""
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    place = {f"test_{name}.py": i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))

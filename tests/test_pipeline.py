@@ -206,7 +206,8 @@ def test_the_choices_of_a_round_are_judged_on_what_ran(reproduced: Path, revs: t
 def test_forced_again_every_byte_is_the_same(project: Path) -> None:
     locks = [project / "dvc.lock", project / "demo/dvc.lock"]
     before = [lock.read_bytes() for lock in locks]
-    assert stages_run(dvc(project, "repro", "--force")) == ALL
+    before_it = [name for name in ALL[: ALL.index("evaluate@r01") + 1] if name != "direct"]
+    assert stages_run(dvc(project, "repro", "--force", "evaluate@r01")) == before_it
     assert [lock.read_bytes() for lock in locks] == before
 
 
@@ -230,8 +231,8 @@ def test_another_method_reruns_training_and_what_follows(project: Path) -> None:
 
 
 def test_another_round_runs_alone(project: Path) -> None:
-    output = dvc(project, "exp", "run", "--set-param", "rounds.yaml:+rounds.r03=r02")
-    assert stages_run(output) == ["check", *(f"{stage}@r03" for stage in EACH_ROUND), "last", "page", "report"]
+    output = dvc(project, "exp", "run", "--set-param", "rounds.yaml:+rounds.r03=r02", "evaluate@r03")
+    assert stages_run(output) == ["check", *(f"{stage}@r03" for stage in EACH_ROUND)]
     restore(project)
     # a stale result does not survive: the report is that of the rounds named
     assert stages_run(dvc(project, "repro")) == []

@@ -58,6 +58,16 @@ def read_material(clustered: Path, target: Path, source: Path | None) -> Materia
     return Material(of_target, of_source, len(centroids), classes, eps)
 
 
+def files_of(clustered: Path, target: Path, source: Path | None) -> list[Path]:
+    """What :func:`read_material` reads."""
+    names = ["pseudo_labels.csv", "centroids.npy", "clustering.json", *(["source_features.npy"] if source else [])]
+    sets = [target, *([source] if source else [])]
+    return [
+        *(clustered / name for name in names),
+        *(each / f"train.{form}" for each in sets for form in ("npy", "csv")),
+    ]
+
+
 def check_lengths(path: Path, means: np.ndarray) -> None:
     """Raise :class:`InputError` where (N, D) means of features of length 1 have a value that none of them can have."""
     if np.abs(means).max(initial=0) > LONGEST:
