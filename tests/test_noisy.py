@@ -24,7 +24,7 @@ TINY = {
     "start_epochs": 2,
     "image_height": 32,
     "image_width": 16,
-    "stem": 4,
+    "stem": 8,
     "batch_size": 8,
     "epochs": 3,
     "test_epochs": 2,

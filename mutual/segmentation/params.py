@@ -32,7 +32,8 @@ class Network(View):
     """What both networks are, and where each starts."""
 
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"]
-    stem: Annotated[int, Field(ge=4, le=256)]
+    # with fewer, gradients of strided convolutions are written beyond their end by oneDNN's kernels for AVX2
+    stem: Annotated[int, Field(ge=8, le=256)]
     output_stride: Literal[2, 4, 8, 16, 32]
     dilations: Annotated[list[Dilation], Field(min_length=1, max_length=16)]
     summed: Annotated[int, Field(ge=1, le=16)]
