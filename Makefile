@@ -16,6 +16,8 @@
 # make verify              hash every artefact and what DVC's cache has of it; REPAIR=1: delete what is damaged there
 # make licences            docs/licences.md: what each package of requirements.txt says of its licence
 # make audit               known vulnerabilities of these packages; needs a network
+# make kill                end the demo's tiny form at random moments, a hundred times, and let it go on: to the same bytes?
+#                          KILLS=100 SIGNAL=KILL, TERM or INT; FULL=1: full disks in place of signals
 # make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
 #                          and Node 20, and gets two packages from npm
 # make ablation            queue and run experiments/ablation.yaml, or FILE=another, then the table of it
@@ -27,7 +29,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: repro noisy semi test environment lock presets preset compare declare table page browser ablation refineries
-.PHONY: verify licences audit
+.PHONY: verify licences audit kill
 
 repro: environment
 	@python -m tools.lock_guard
@@ -78,6 +80,9 @@ licences: environment
 
 audit: environment
 	@python -m tools.audit
+
+kill: environment
+	python -m tests.kill --kills $(or $(KILLS),100) --signal $(or $(SIGNAL),KILL) $(if $(FULL),--full)
 
 browser:
 	cd tests/browser && npm ci --silent --ignore-scripts

@@ -26,6 +26,7 @@ from mutual.evaluation.quality import diagnosis
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.evaluation.retrieval import KEPT, write_features, write_ranking
 from mutual.images.index import read_index, write_index
+from mutual.machine.checkpoints import Checkpoints, made_of
 from mutual.machine.device import deterministic_device
 from stages import MODELS, PACKED, RESULTS, RETRIEVAL, ROUNDS
 from stages.door import arguments
@@ -46,10 +47,14 @@ def main() -> str:
     )
     ids = query.pid, gallery.pid, query.camid, gallery.camid
     peers = {}
+    seeds = params.peers.seeds
+    labels = [] if listed == NONE else [Path(listed)]
+    made = made_of({"seeds": seeds}, [MODELS / name, target, *labels])
+    checkpoints = Checkpoints(f"evaluate-{name}", made, params.running.checkpoint_seconds, device)
     with folder_beside(RETRIEVAL / name) as kept:
         if listed != NONE:  # the packed index does not say which images these are
             write_index(kept / "tested.csv", gallery)
-        for seed, features in of_teachers(MODELS / name, params.peers.seeds, images, device):
+        for seed, features in of_teachers(MODELS / name, seeds, images, device, checkpoints):
             ranking, nearest = rank_blocks(euclidean(features["query"], features["gallery"], device), *ids, KEPT)
             peers[str(seed)] = figures = accuracy(ranking)
             if figures:
@@ -71,6 +76,7 @@ def main() -> str:
             result |= dict(zip(("pseudo_labels", "label_free"), of_round, strict=True))
         result["computed"] = {"device": device.type, "threads": torch.get_num_threads()}
         write_json(RESULTS / f"{name}.json", result)
+    checkpoints.done()
     return str(RESULTS / f"{name}.json")
 
 

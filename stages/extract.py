@@ -2,7 +2,7 @@
 
 Reads models/<start> and the training images; writes data/rounds/<round>/features.npy, and agreement.json, how far the
 teachers agree on neighbours. Where the source takes part in the round, its training images' features too,
-source_features.npy, else none: (0, D).
+source_features.npy, else none: (0, D). Where it was stopped or killed it goes on from what lies in .resume/.
 Example: python -m stages.extract --round r02 --start r01
 """
 
@@ -15,6 +15,7 @@ from mutual.base.store import write_array, write_json
 from mutual.clusters.label_free import agreement
 from mutual.evaluation.features import mean_features, of_teachers
 from mutual.images.index import read_images
+from mutual.machine.checkpoints import Checkpoints, made_of
 from mutual.machine.device import deterministic_device
 from stages import MODELS, PACKED, ROUNDS
 from stages.door import arguments
@@ -33,10 +34,15 @@ def main() -> str:
     if not by_distance and params.adaptation.source_weight == 0:
         source = source[:0]
     images = {"target": target, "source": source}
-    peers = [features for _, features in of_teachers(MODELS / args.start, params.peers.seeds, images, device)]
+    seeds = params.peers.seeds
+    inputs = [MODELS / args.start, PACKED / "target/train.npy", PACKED / "source/train.npy"]
+    made = made_of({"seeds": seeds, "source": len(source)}, inputs)
+    kept = Checkpoints(f"extract-{args.round}", made, params.running.checkpoint_seconds, device)
+    peers = [features for _, features in of_teachers(MODELS / args.start, seeds, images, device, kept)]
     for name, file in (("target", "features.npy"), ("source", "source_features.npy")):
         write_array(ROUNDS / args.round / file, mean_features([features[name] for features in peers]))
     write_json(ROUNDS / args.round / "agreement.json", agreement([features["target"] for features in peers], device))
+    kept.done()
     return str(ROUNDS / args.round / "features.npy")
 
 

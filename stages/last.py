@@ -27,6 +27,7 @@ from mutual.evaluation.features import mean_features, of_teachers
 from mutual.evaluation.retrieval import write_features
 from mutual.images.index import read_cameras, read_images
 from mutual.learning.handover import read_handover
+from mutual.machine.checkpoints import Checkpoints, made_of
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
 from mutual.networks.peers import peer_path, read_classifier
@@ -47,8 +48,12 @@ def main() -> str:
     before = read_handover(MODELS / last)
     learned = 0 if before.labels is None else int(before.labels.max()) + 1  # classes; those after them are the source's
     train, source, believed = [], [], []
+    made = made_of(
+        {"seeds": params.peers.seeds}, [MODELS / last, *(PACKED / f"target/{split}.npy" for split in SPLITS)]
+    )
+    kept = Checkpoints("last", made, params.running.checkpoint_seconds, device)
     with folder_beside(RETRIEVAL / "last") as folder:
-        for seed, features in of_teachers(MODELS / last, params.peers.seeds, images, device):
+        for seed, features in of_teachers(MODELS / last, params.peers.seeds, images, device, kept):
             source.append(features.pop("source"))
             train.append(features["train"])
             rows = read_classifier(peer_path(MODELS / last, seed), "teacher")[:learned]
@@ -70,6 +75,7 @@ def main() -> str:
     with folder_beside(ADAPTED / "peers") as folder:
         for seed in params.peers.seeds:
             shutil.copyfile(peer_path(MODELS / last, seed), peer_path(folder, seed))
+    kept.done()
     print("after {last}: {clusters} clusters, {outliers} outliers".format_map({"last": last} | sizes))
     for line in alarms(labels, judged):
         print(f"warning: after {last}: {line}")

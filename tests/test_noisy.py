@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mutual.base.documents import read_yaml
-from tests.test_pipeline import commit, dvc, sh, stages_run
+from tests.tiny_demo import commit, dvc, sh, stages_run
 from tools.imports import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]

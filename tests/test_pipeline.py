@@ -4,8 +4,9 @@ import json
 import os
 import re
 import shutil
-import subprocess
+import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,55 +14,14 @@ from typing import Any
 import pytest
 
 from mutual.base.documents import read_yaml
-from tools.imports import PACKAGES
+from tests.kill import compared, started
+from tests.tiny_demo import TINY, commit, dvc, set_params, sh, stages_run, tiny_demo
 
-ROOT = Path(__file__).resolve().parents[1]
 DATA = ["code", "check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "check_target"]
 FIRST = [*DATA, "pretrain@1", "pretrain@2", "direct"]
 EACH_ROUND = ["extract", "cluster", "train", "evaluate"]
 ONE_ROUND = ("--set-param", "rounds.yaml:~rounds.r02")
 ALL = [*FIRST, *(f"{stage}@r0{i}" for i in (1, 2) for stage in EACH_ROUND), "last", "page", "report"]
-
-TINY = {
-    "demo_source_pids": 8,
-    "demo_target_pids": 8,
-    "demo_test_pids": 4,
-    "demo_images_per_source_pid": 4,
-    "demo_images_per_target_pid": 5,
-    "demo_images_per_test_pid": 4,
-    "image_height": 32,
-    "image_width": 16,
-    "batch_size": 8,
-    "instances": 2,
-    "padding": 2,
-    "pretrain_epochs": 2,
-    "pretrain_iterations": 2,
-    "pretrain_eval_epochs": 1,
-    "pretrain_warmup_epochs": 1,
-    "pretrain_milestones": [2],
-    "clusters": 6,
-    "kmeans_iterations": 5,
-    "iterations": 3,
-}
-
-
-def sh(folder: Path, *command: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """A command with ``more`` variables in its environment."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    # one thread each: the networks are tiny, and on a busy machine threads that wait for each other are far slower
-    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"} | more
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-def dvc(folder: Path, *arguments: str, **more: str) -> str:
-    result = sh(folder, sys.executable, "-m", "dvc", *arguments, **more)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout + result.stderr
-
-
-def stages_run(output: str) -> list[str]:
-    return re.findall(r"Running stage '([^']+)'", output)
-
 
 # what each process of Python imports before anything else where its folder is in PYTHONPATH
 SPY = """
@@ -107,22 +67,6 @@ def undeclared(folder: Path, stages: Sequence[str], tmp_path: Path) -> dict[str,
     return found
 
 
-def commit(folder: Path) -> None:
-    for command in (("add", "--all"), ("commit", "--quiet", "--message", "state")):
-        result = sh(folder, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", *command)
-        assert result.returncode == 0, result.stdout + result.stderr
-
-
-def set_params(folder: Path, values: dict[str, Any]) -> None:
-    """Change values in params.yaml, comments and all else as they are."""
-    path = folder / "params.yaml"
-    text = path.read_text(encoding="utf-8")
-    for key, value in values.items():
-        text, count = re.subn(rf"(?m)^{key}: ?.*(\n +- .*)*$", f"{key}: {json.dumps(value)}", text)
-        assert count == 1, key
-    path.write_text(text, encoding="utf-8")
-
-
 def settings(values: dict[str, Any]) -> list[str]:
     """As ``dvc exp run`` takes them."""
     return [part for key, value in values.items() for part in ("--set-param", f"{key}={json.dumps(value)}")]
@@ -135,15 +79,7 @@ def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, Path
     And what DVC printed, and where all processes told what they opened.
     """
     folder, told = tmp_path_factory.mktemp("clone"), tmp_path_factory.mktemp("told")
-    for name in (".gitattributes", ".gitignore", ".dvcignore", "dvc.yaml", "params.yaml", "none", "imagenet"):
-        shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "*.local"))
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__", "dvc.lock"))
-    set_params(folder, TINY)
-    (folder / "rounds.yaml").write_text("rounds:\n  r01: r00\n  r02: r01\n", encoding="utf-8")
-    assert sh(folder, "git", "init", "--quiet").returncode == 0
-    commit(folder)
+    tiny_demo(folder, TINY)
     output = dvc(folder, "repro", **spied(told))
     commit(folder)
     return folder, output, told
@@ -319,3 +255,24 @@ def test_ones_own_folder_is_reachable_from_a_temporary_experiment(project: Path,
     output = dvc(project, "exp", "run", "--temp", "--name", reach.replace(" ", "-"), *change, "prepare@target")
     assert stages_run(output) == ["check", "prepare@target"]
     assert "data/raw" not in sh(project, "git", "status", "--porcelain").stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_kill_costs_no_byte(project: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """The short form of tests/kill.py: pre-training, killed twice, comes to what it came to before."""
+    before = read_yaml(project / "dvc.lock")
+    shutil.rmtree(project / ".dvc/cache/runs")
+    stages = {name: stage for name, stage in before["stages"].items() if name != "pretrain@1"}
+    (project / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}), encoding="utf-8")
+    output = tmp_path / "output.txt"
+    for point in ("python -m stages.pretrain", "on the cpu"):
+        run = started(project, output)
+        ends = time.monotonic() + 60
+        while point not in output.read_text(encoding="utf-8") and run.poll() is None:
+            assert time.monotonic() < ends, output.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        os.killpg(run.pid, number)
+        run.wait()
+    assert "pretrain@1" in stages_run(dvc(project, "repro"))
+    assert read_yaml(project / "dvc.lock") == before
+    assert compared(project, project) == ""

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from mutual.base.documents import read_yaml
 from mutual.base.errors import InputError
 from mutual.base.params import read_params, read_rounds
-from tests.test_pipeline import dvc, sh
+from tests.tiny_demo import dvc, sh
 from tools import preset
 
 TOP = Path(__file__).parent.parent

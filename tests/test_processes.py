@@ -100,3 +100,79 @@ def test_jobs_begin_all_at_once_where_two_share_a_processor_at_most(
     assert jobs.all_done(abs, range(-count, 0), "one", torch.device("cpu")) == list(range(count, 0, -1))
     assert jobs.all_done(abs, [-1], "one", torch.device("cuda")) == [1]
     assert asked == [workers, 1]
+
+
+STAGE_WITH_WORKERS = """
+import os, sys, time
+from functools import partial
+from pathlib import Path
+
+from mutual.base.errors import run
+from mutual.machine.processes import in_order
+
+
+def wait(task, folder):
+    (folder / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def main():
+    here = Path(sys.argv[1])
+    (here / str(os.getpid())).touch()
+    list(in_order(partial(wait, folder=here), [1, 2], 2, "tasks"))
+
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+@pytest.mark.parametrize("killed", ["whoever runs it", "it"])
+def test_no_process_outlives_whoever_started_it(tmp_path: Path, killed: str) -> None:
+    script, pids = tmp_path / "stage.py", tmp_path / "pids"
+    script.write_text(STAGE_WITH_WORKERS)
+    pids.mkdir()
+    # DVC in its place: it runs the stage, tells its name in the environment, and waits
+    dvc = "import subprocess, sys; child = subprocess.Popen(sys.argv[1:]); print(child.pid, flush=True); child.wait()"
+    environment = os.environ | {"DVC_STAGE": "tasks", "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", dvc, sys.executable, str(script), str(pids)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        stage = int(parent.stdout.readline())
+        waited(lambda: len(list(pids.iterdir())) == 3)
+        os.kill(parent.pid if killed == "whoever runs it" else stage, signal.SIGKILL)
+    waited(lambda: not any(alive(int(path.name)) for path in pids.iterdir()))
+
+
+def waited(reached: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until it is so."""
+    ends = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < ends, "it did not come to it"
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended, and whose end nobody asked for, does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_no_dvc_runs_outlives_its_shell(tmp_path: Path) -> None:
+    script, pids = tmp_path / "stage.py", tmp_path / "pids"
+    script.write_text(STAGE_WITH_WORKERS)
+    pids.mkdir()
+    environment = {key: value for key, value in os.environ.items() if key != "DVC_STAGE"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    shell = "import subprocess as s, sys; print(s.Popen(sys.argv[1:], stdout=s.DEVNULL, stderr=s.DEVNULL).pid)"
+    command = [sys.executable, "-c", shell, sys.executable, str(script), str(pids)]
+    stage = int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+    try:
+        waited(lambda: len(list(pids.iterdir())) == 3)
+        time.sleep(2)
+        assert all(alive(int(path.name)) for path in pids.iterdir())
+    finally:
+        os.kill(stage, signal.SIGKILL)
+    waited(lambda: not any(alive(int(path.name)) for path in pids.iterdir()))

@@ -17,8 +17,11 @@ from PIL import Image
 
 from mutual.base.errors import Stopped
 from mutual.base.stopping import stop_asked
-from mutual.learning import adaptation, checkpoints, pretraining
-from mutual.learning.checkpoints import Checkpoint, fill_optimizer, made_of, of_optimizer, place_of
+from mutual.evaluation import features
+from mutual.images.index import read_index
+from mutual.learning import adaptation, pretraining
+from mutual.machine import checkpoints
+from mutual.machine.checkpoints import Checkpoint, fill_optimizer, made_of, of_optimizer, place_of
 from mutual.machine.device import CPU
 from tests.herd import draw_herd, stage
 
@@ -194,6 +197,50 @@ def test_a_killed_round_goes_on_from_the_last_checkpoint(project: Path, monkeypa
         stage(patch, TRAIN)
     assert (len(before), len(after)) == (4, ITERATIONS - 4)
     assert made("models/r01", "metrics/losses/r01.csv") == whole
+
+
+@pytest.mark.parametrize(
+    ("line", "places"),
+    [
+        ("extract --round r01 --start r00", ["data/rounds/r01"]),
+        ("evaluate --round r00", ["data/retrieval/r00", "metrics/rounds/r00.json"]),
+        ("last", ["data/retrieval/last", "adapted"]),
+    ],
+)
+def test_features_go_on_with_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, line: str, places: list[str]
+) -> None:
+    if line == "last":
+        stage(monkeypatch, TRAIN)
+    if line.startswith("evaluate"):  # some of the herd's images, by people that they show
+        index = read_index(Path("data/packed/target/train.csv"))
+        rows = [f"{file},{i % 4},{i % 2 + i // 4}" for i, file in enumerate(index.file[:16])]
+        Path("known.csv").write_text("\n".join(["file,pid,camid", *rows]), encoding="utf-8")
+        choose(test_labels="known.csv")
+    choose(checkpoint_seconds=1e-9)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    monkeypatch.setattr(features, "BATCH", {"cpu": 4})  # several of each set
+    with monkeypatch.context() as patch:
+        every = counted(patch, features, "normalise")
+        stage(patch, line)
+    whole = made(*places)
+    assert len(every) > 8
+    assert not list(Path(".resume").iterdir())
+    done = 0
+    for calls in (2, len(every) - 3):  # within the first peer's first set, and after it
+        with monkeypatch.context() as patch:
+            stopping(patch, features, "normalise", calls, signal.SIGTERM)
+            end = stopped(patch, line)
+        done += calls
+        assert re.search(r"stopped by SIGTERM after \d+ of \d+ images: the same command goes on from there", str(end))
+        assert made(*places) == whole  # as they were: nothing is half written
+        assert list(Path(".resume").iterdir())
+    with monkeypatch.context() as patch:
+        rest = counted(patch, features, "normalise")
+        stage(patch, line)
+    assert len(rest) == len(every) - done
+    assert made(*places) == whole
+    assert not list(Path(".resume").iterdir())
 
 
 @pytest.mark.parametrize("change", ["parameters", "inputs", "code", "damage"])

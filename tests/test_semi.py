@@ -26,7 +26,7 @@ from mutual.segmentation.params import SegmentationParams
 from mutual.segmentation.predictions import PseudoLabels, predicted
 from mutual.segmentation.ragged import Pictures
 from mutual.segmentation.splits import read_split
-from tests.test_pipeline import commit, dvc, sh, stages_run
+from tests.tiny_demo import commit, dvc, sh, stages_run
 from tools.imports import PACKAGES
 
 ROOT = Path(__file__).resolve().parents[1]

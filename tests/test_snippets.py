@@ -18,7 +18,7 @@ import yaml
 from mutual.base.documents import parse_yaml, read_yaml
 from mutual.base.params import read_params, read_rounds
 from tests.snippets import BLOCKS, ROOT, blocks, calls
-from tests.test_pipeline import commit, set_params, sh, stages_run
+from tests.tiny_demo import commit, set_params, sh, stages_run
 from tools import preset
 
 # Blocks that are run where the data and networks are that they need. Each of these tests takes all blocks of the page.

@@ -339,15 +339,35 @@ def test_a_full_disk_ends_a_stage_with_one_line_and_keeps_the_old_output(tmp_pat
 # --- what a killed run leaves ---------------------------------------------------------------------------------------
 
 
+def ended() -> int:
+    """The number of a process that is no more."""
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    return done.pid
+
+
 @pytest.mark.parametrize("name", ["a.txt", "a[1]*.txt"])
 def test_the_leftovers_of_killed_writes_are_swept_when_the_output_is_written_again(tmp_path: Path, name: str) -> None:
-    for pid in (1, 77, 4_000_000):
+    for pid in (os.getpid(), ended(), 10**30):
         (tmp_path / f".{name}.{pid}.tmp").write_text("half")
-    others = {".b.txt.77.tmp", f".{name}.old", f"{name}.77.tmp"}
+        (tmp_path / f".{name}.{pid}.old").mkdir()
+    others = {".b.txt.77.tmp", f".{name}.b.77.tmp", f".{name}.old", f"{name}.77.tmp"}
     for other in others:
         (tmp_path / other).write_text("another's")
     write_text(tmp_path / name, "whole")
     assert {found.name for found in tmp_path.iterdir()} == {name} | others
+
+
+def test_what_a_process_is_writing_stays_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = os.getppid()
+    its = tmp_path / f".folder.{other}.tmp"
+    its.mkdir()
+    (its / "a").write_text("half")
+    with folder_beside(tmp_path / "folder") as ours:
+        (ours / "a").write_text("ours")
+    assert (tmp_path / "folder/a").read_text() == "ours"
+    assert (its / "a").read_text() == "half"
+    assert capsys.readouterr().err == f"{tmp_path / 'folder'}: process {other} is writing it, too\n"
 
 
 def test_leftovers_are_no_change_to_dvc() -> None:

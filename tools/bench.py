@@ -266,11 +266,11 @@ def iterations(
 ) -> Timed:
     """Iterations of a round of this refinery's with two networks; as many images as the device is given, or so many."""
     import torch
-    from torch.optim import Adam
 
     from mutual.learning.adaptation import Round, for_training, shares_of_lr, step
     from mutual.learning.batches import Batch
     from mutual.machine.device import deterministic_device
+    from mutual.machine.optimizers import Adam
     from mutual.networks.reid import ReidNetwork
     from mutual.refineries.contract import Targets
 
@@ -298,12 +298,12 @@ def iterations(
 def pretraining(precision: str) -> Timed:
     """Iterations of pre-training a ResNet-50 of 702 identities, a batch of each set's images of 256 x 128."""
     import torch
-    from torch.optim import Adam
 
     from mutual.learning.adaptation import for_training
     from mutual.learning.batches import Batch
     from mutual.learning.pretraining import train_step
     from mutual.machine.device import deterministic_device
+    from mutual.machine.optimizers import Adam
     from mutual.networks.reid import ReidNetwork
     from mutual.refineries.contract import Targets
 

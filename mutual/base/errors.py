@@ -7,8 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 
+from mutual.base.stopping import end_with_parent
+
 LINE = 200  # characters of the longest line that a user is given to read
 ECHO = 60  # characters of the longest value that is shown within it
+STAGE = "DVC_STAGE"  # what DVC sets where it runs a stage
 NOT_DETERMINISTIC = " does not have a deterministic implementation"
 
 
@@ -28,9 +31,11 @@ def run(main: Callable[[], str | None]) -> None:
     """Call a stage's or tool's ``main``; what it returns is what it made, and is printed with the time that it took.
 
     An :class:`InputError`, a full disk and the like are printed as one line, and the exit code is 1; where a signal
-    asked to stop it is 128 and the signal's number.
+    asked to stop it is 128 and the signal's number. What DVC runs ends with DVC.
     """
     started = time.monotonic()
+    if STAGE in os.environ:
+        end_with_parent()
     try:
         if made := main():
             print(f"made {made} in {duration(time.monotonic() - started)}")

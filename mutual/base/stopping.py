@@ -1,11 +1,18 @@
-"""Work that is asked to stop, by Ctrl-C or by a scheduler, ends where what was done can be kept."""
+"""Work that is asked to stop, by Ctrl-C or by a scheduler, ends where what was done can be kept.
 
+Nor does it outlive whoever ran it: what nobody waits for would take the place of the next run.
+"""
+
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+LOOK = 0.5  # seconds between two looks at who started this process
 
 
 class Stop:
@@ -36,3 +43,15 @@ def stop_asked() -> Iterator[Stop]:
     finally:
         for number, handler in heeded.items():
             signal.signal(number, handler)
+
+
+def end_with_parent() -> None:
+    """From now on, send this process SIGTERM when the process that started it is gone, killed it may be."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(LOOK)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()

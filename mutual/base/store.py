@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,9 +30,7 @@ BLOCK_BYTES = 2**24  # of an array are looked at in one go
 def written_beside(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of ``path``; rename it over ``path`` on success, delete it on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):  # of a run that was killed
-        leftover.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary, _ = _beside(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -46,10 +45,8 @@ def written_beside(path: Path) -> Iterator[Path]:
 @contextmanager
 def folder_beside(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path``; put it in the place of ``path`` on success, delete it on failure."""
-    temporary, old = path.with_name(f".{path.name}.tmp"), path.with_name(f".{path.name}.old")
-    for leftover in (temporary, old):  # of a run that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, old = _beside(path)
     try:
         temporary.mkdir()
         yield temporary
@@ -62,6 +59,43 @@ def folder_beside(path: Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """Where this process writes what ``path`` will hold, and where it puts what was there; both are gone.
+
+    So is what runs that were killed have left. Another run that is at the same output is told of: neither disturbs the
+    other, and whichever is done last has its output there.
+    """
+    ours = os.getpid()
+    for suffix in ("tmp", "old"):
+        for found in path.parent.glob(f".{glob.escape(path.name)}.*.{suffix}"):
+            process = found.name.removeprefix(f".{path.name}.").removesuffix(f".{suffix}")
+            if not process.isdecimal():  # of an output with a longer name
+                continue
+            if int(process) != ours and _alive(int(process)):
+                print(f"{path}: process {process} is writing it, too", file=sys.stderr)
+            elif found.is_dir():
+                shutil.rmtree(found, ignore_errors=True)
+            else:
+                found.unlink(missing_ok=True)
+    return path.with_name(f".{path.name}.{ours}.tmp"), path.with_name(f".{path.name}.{ours}.old")
+
+
+def _alive(process: int) -> bool:
+    """Whether there is such a process on this machine; where the question would end it, as on Windows, never.
+
+    One that was killed is still there until somebody asks how it ended: on Linux that is known.
+    """
+    if os.name != "posix":
+        return False
+    try:
+        os.kill(process, 0)
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # another user's; no /proc
+        return True
 
 
 def _name(error: OSError, temporary: Path, path: Path) -> None:

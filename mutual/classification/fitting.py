@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.optim import SGD
 
 from mutual.base.errors import InputError
 from mutual.classification.average import copy_statistics, update_average
@@ -18,6 +17,7 @@ from mutual.classification.wide_resnet import WideResNet
 from mutual.few.order import Stream
 from mutual.few.weighting import Weighting
 from mutual.machine.device import uploaded
+from mutual.machine.optimizers import SGD
 from mutual.machine.streams import numpy_stream
 
 ORDER, VIEWS, MIXES = "order of images with few labels", "views with few labels", "mixes with few labels"

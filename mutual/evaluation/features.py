@@ -1,6 +1,8 @@
 """Features of packed image sets."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,42 +10,77 @@ import torch
 
 from mutual.base.errors import InputError
 from mutual.base.progress import Progress
+from mutual.base.stopping import Stop, stop_asked
 from mutual.images.normalisation import normalise
+from mutual.machine.checkpoints import Checkpoint, Checkpoints
 from mutual.machine.device import uploaded
 from mutual.networks.peers import check_size, peer_path, read_network
 from mutual.networks.reid import ReidNetwork, inference
 
 # small on a CPU, so that the feature maps of a layer stay in its caches
 BATCH = {"cpu": 16, "cuda": 256}
+FEATURES = "features"
 
 
 @torch.inference_mode()
-def extract(network: ReidNetwork, images: np.ndarray, device: torch.device, label: str) -> np.ndarray:
+def extract(
+    network: ReidNetwork, images: np.ndarray, device: torch.device, label: str, checkpoint: Checkpoint | None = None
+) -> np.ndarray:
     """(N, H, W, 3) uint8 images -> (N, D) float32 L2-normalised features of the network, which must be in eval mode.
 
-    Raises :class:`InputError` where a feature is not finite, or 0 throughout.
+    With a checkpoint it goes on from there, and keeps one now and then. Raises :class:`InputError` where a feature is
+    not finite, or 0 throughout, and :class:`mutual.base.errors.Stopped` where a signal asked to stop it.
     """
     features, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
-    for start in Progress(range(0, len(images), size), desc=label, unit="batch"):
-        batch = normalise(uploaded(np.array(images[start : start + size]), device), network.normalisation)
-        features[start : start + size] = network.embed(batch).cpu().numpy()
+    found = checkpoint.found() if checkpoint else None
+    done = 0
+    if found:
+        done = len(found.tensors[FEATURES])
+        features[:done] = found.tensors[FEATURES].numpy()
+    starts = range(done, len(images), size)
+    batches = -(-len(images) // size)
+    with stop_asked() if checkpoint else nullcontext(Stop()) as stop:
+        for start in Progress(starts, desc=label, unit="batch", total=batches, initial=batches - len(starts)):
+            batch = normalise(uploaded(np.array(images[start : start + size]), device), network.normalisation)
+            features[start : start + size] = network.embed(batch).cpu().numpy()
+            if checkpoint:
+                done = min(start + size, len(images))
+                said = f"{done} of {len(images)} images"
+                checkpoint.between(stop, partial(_rows, features, done), dict, said)
     if not np.isfinite(features).all():
         raise InputError(f"{label}: the features are not finite: expected a network that has not diverged")
     if blank := int((~features.any(1)).sum()):
         raise InputError(f"{label}: {blank} of {len(images)} features are 0: expected a network that sees something")
+    if checkpoint and len(starts):
+        checkpoint.keep_whole(_rows(features, len(features)))
     return features
 
 
+def _rows(features: np.ndarray, count: int) -> dict[str, torch.Tensor]:
+    """What a checkpoint keeps: the first so many."""
+    return {FEATURES: torch.from_numpy(features[:count])}
+
+
 def of_teachers(
-    folder: Path, seeds: Sequence[int], images: Mapping[str, np.ndarray], device: torch.device
+    folder: Path,
+    seeds: Sequence[int],
+    images: Mapping[str, np.ndarray],
+    device: torch.device,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    """The peers in a round's folder of models, one by one: the seed, and its teacher's features of each image set."""
+    """The peers in a round's folder of models, one by one: the seed, and its teacher's features of each image set.
+
+    With checkpoints, by peer and set, it goes on from where it was stopped; the stage deletes them when it is done.
+    """
     for seed in seeds:
         path = peer_path(folder, seed)
         check_size(path, images)
         teacher = inference(read_network(path, "teacher").to(device))
-        of_peer = f"{folder.name}: peer {seed} on the"
-        yield seed, {name: extract(teacher, packed, device, f"{of_peer} {name}") for name, packed in images.items()}
+        features = {}
+        for name, packed in images.items():
+            kept = checkpoints.of(f"peer{seed}-{name}") if checkpoints else None
+            features[name] = extract(teacher, packed, device, f"{folder.name}: peer {seed} on the {name}", kept)
+        yield seed, features
 
 
 def mean_features(peers: Sequence[np.ndarray]) -> np.ndarray:

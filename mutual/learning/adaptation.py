@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from mutual.base.errors import InputError
 from mutual.base.store import write_text
 from mutual.learning.batches import Batch
-from mutual.learning.checkpoints import below, fill_networks, fill_optimizer, of_networks, of_optimizer
+from mutual.machine.checkpoints import below, fill_networks, fill_optimizer, of_networks, of_optimizer
+from mutual.machine.optimizers import Adam
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Role, read_network
 from mutual.networks.reid import ReidNetwork

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Optimizer
 
 from mutual.base.errors import InputError
 from mutual.base.store import write_text
 from mutual.clusters.pseudo_labels import PseudoLabels
 from mutual.images.index import Index, relabel
 from mutual.learning.batches import Batch, Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
-from mutual.learning.checkpoints import fill_networks, fill_optimizer, of_networks, of_optimizer
 from mutual.learning.schedule import warmup_multistep
+from mutual.machine.checkpoints import fill_networks, fill_optimizer, of_networks, of_optimizer
+from mutual.machine.optimizers import Adam
 from mutual.networks.reid import ReidNetwork
 from mutual.refineries.losses import hard_losses
 
@@ -147,7 +148,9 @@ class Pretraining:
             self.losses = list(tensors["losses"].to(next(self.network.parameters()).device))
 
 
-def train_step(network: ReidNetwork, optimizer: Adam, batch: Batch, target: Tensor, label_smoothing: float) -> Tensor:
+def train_step(
+    network: ReidNetwork, optimizer: Optimizer, batch: Batch, target: Tensor, label_smoothing: float
+) -> Tensor:
     """One step on the labelled batch; the (B, 3, H, W) target views only pass through. Its two losses: (2,)."""
     pooled, logits = network(batch.views[0])
     with torch.no_grad():

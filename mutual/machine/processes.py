@@ -1,12 +1,15 @@
 """Tasks spread over processes: the results come in the tasks' order, however many processes there are."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from typing import TypeVar
 
@@ -76,6 +79,18 @@ def _no_start(what: str, *reasons: str | None) -> InputError:
 
 
 def _start(started: Event) -> None:
-    """In a worker: Ctrl-C reaches every process of the terminal; the parent alone answers, the workers end with it."""
+    """In a worker: Ctrl-C reaches every process of the terminal; the parent alone answers, the workers end with it.
+
+    So they do when it is killed: a worker would wait for its next task for ever, since it holds both ends of the pipe.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), name="end with parent", daemon=True).start()
     started.set()
+
+
+def _end_after(parent: BaseProcess) -> None:
+    """Wait for the parent's end, then end this process, whatever it is at."""
+    parent.join()
+    os._exit(1)

@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch.optim import SGD
 
 from mutual.base.errors import InputError
 from mutual.images.views import training_views
@@ -14,6 +13,7 @@ from mutual.learning.adaptation import Round, step
 from mutual.learning.batches import Batch
 from mutual.learning.schedule import warmup_multistep
 from mutual.machine.device import uploaded
+from mutual.machine.optimizers import SGD
 from mutual.machine.streams import integer_seed, numpy_stream
 from mutual.noise.network import SupervisedNetwork
 from mutual.refineries.contract import Refinery, Targets

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.optim import SGD
 
 from mutual.few.order import Stream
 from mutual.few.weighting import Weighting
+from mutual.machine.optimizers import SGD
 from mutual.machine.streams import numpy_stream
 from mutual.segmentation.deeplab import DeepLab
 from mutual.segmentation.form import Form, logits_of

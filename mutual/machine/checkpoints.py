@@ -1,4 +1,4 @@
-"""Where a training stands, kept now and then outside of what the stage makes: a kill costs the time since then.
+"""Where long work stands, kept now and then outside of what the stage makes: a kill costs the time since then.
 
 DVC deletes a stage's outputs before it runs, so that a checkpoint is none of them: it lies below ``.resume/``, and goes
 when the stage is done. A stage goes on from it only where its parameters, inputs and code are the same; as each
@@ -9,6 +9,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
 from typing import Any, NamedTuple
@@ -25,13 +26,14 @@ from mutual.base.store import ask_room, written_beside
 from mutual.base.threads import threads
 
 PLACE = Path(".resume")
-ABANDONED = 14 * 24 * 3600  # seconds after which nobody comes back to a checkpoint of an experiment
+ABANDONED = 14 * 24 * 3600  # seconds after which nobody comes back to a checkpoint
+WORTH = 5  # seconds of work that are sooner done again than kept
 SHARE = 50  # times as long as it takes to write one is waited for the next: at most 2 % of the time
 MADE_OF, MACHINE, NOTE = "made_of", "machine", "note"
 
 
-class Standing(NamedTuple):
-    """Where a training stands."""
+class Found(NamedTuple):
+    """Where the work stands."""
 
     tensors: dict[str, Tensor]
     note: dict[str, Any]  # what can be written as JSON
@@ -48,9 +50,10 @@ class Checkpoint:
         self.name, self.made_of, self.seconds = name, made_of, seconds
         self.machine = f"{machine_of(device)}, torch {torch.__version__}, {threads()} threads"
         self.path = place_of(name, made_of)
-        self.next = monotonic() + seconds
+        self.began = monotonic()
+        self.next = self.began + seconds
 
-    def found(self) -> Standing | None:
+    def found(self) -> Found | None:
         """What an earlier run left, where this one can go on from it; what else it left is thrown away, in a line."""
         if not self.seconds or not self.path.exists():
             return None
@@ -67,7 +70,7 @@ class Checkpoint:
             return None
         if machine != self.machine:
             print(f"{self.path}: made by {machine}, here {self.machine}: the bytes are those of neither alone")
-        return Standing(tensors, told[NOTE])
+        return Found(tensors, told[NOTE])
 
     def thrown_away(self, reason: str) -> None:
         """Say so, and delete it."""
@@ -80,7 +83,7 @@ class Checkpoint:
         return self.seconds > 0 and monotonic() >= self.next
 
     def keep(self, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> bool:
-        """Write where the training stands; False, and a line, where that is not possible: it goes on all the same."""
+        """Write where the work stands; False, and a line, where that is not possible: it goes on all the same."""
         started = monotonic()
         ours = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
         told = json.dumps({MADE_OF: self.made_of, MACHINE: self.machine, NOTE: note})
@@ -96,6 +99,11 @@ class Checkpoint:
         self.next = ended + max(self.seconds, SHARE * (ended - started))
         return kept
 
+    def keep_whole(self, tensors: Mapping[str, Tensor]) -> None:
+        """Keep work that is done, of a stage that has more of it to do."""
+        if self.seconds > 0 and monotonic() - self.began >= min(self.seconds, WORTH):
+            self.keep(tensors, {})
+
     def between(
         self,
         stop: Stop,
@@ -109,7 +117,9 @@ class Checkpoint:
         """
         kept = (self.due or (stop.by is not None and self.seconds > 0)) and self.keep(tensors(), note())
         if stop.by is not None:
-            onwards = f"the same command goes on from there ({self.path})" if kept else "nothing is kept"
+            there = "there" if kept else "an earlier point"
+            lies = self.seconds > 0 and self.path.exists()
+            onwards = f"the same command goes on from {there} ({self.path})" if lies else "nothing is kept"
             raise Stopped(f"{self.name}: stopped by {stop.by.name} after {done}: {onwards}", stop.by)
 
     def done(self) -> None:
@@ -117,21 +127,39 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
+class Checkpoints:
+    """Those of a stage that does one work after the other: a :class:`Checkpoint` each."""
+
+    def __init__(self, stage: str, made_of: str, seconds: float, device: torch.device) -> None:
+        self.stage, self.made_of, self.seconds, self.device = stage, made_of, seconds, device
+        self.every: list[Checkpoint] = []
+
+    def of(self, work: str) -> Checkpoint:
+        """The one of a work, which is begun now."""
+        self.every.append(Checkpoint(f"{self.stage}-{work}", self.made_of, self.seconds, self.device))
+        return self.every[-1]
+
+    def done(self) -> None:
+        """Delete them all: the stage has made what it makes."""
+        for checkpoint in self.every:
+            checkpoint.done()
+
+
 def place_of(name: str, made_of: str) -> Path:
     """Where a stage's checkpoint lies.
 
     An experiment of DVC's queue has a workspace of its own, which goes when it fails: what it leaves lies in the
-    project itself, by what it is made of, since several may run side by side. Nobody says when one is given up:
-    checkpoints there that are older than two weeks are deleted.
+    project itself, by what it is made of, since several may run side by side. Nobody says when work is given up, nor
+    when DVC's run cache has what would have been made: checkpoints that are older than two weeks are deleted.
     """
     here = Path.cwd().parts
-    if ".dvc" not in here:
-        return PLACE / f"{name}.safetensors"
-    folder = Path(*here[: here.index(".dvc")]) / PLACE / "experiments"
+    queued = ".dvc" in here
+    folder = Path(*here[: here.index(".dvc")]) / PLACE / "experiments" if queued else PLACE
     for old in folder.glob("*.safetensors"):
-        if time() - old.stat().st_mtime > ABANDONED:
-            old.unlink(missing_ok=True)
-    return folder / f"{name}-{made_of[:16]}.safetensors"
+        with suppress(FileNotFoundError):  # another run swept it
+            if time() - old.stat().st_mtime > ABANDONED:
+                old.unlink()
+    return folder / (f"{name}-{made_of[:16]}.safetensors" if queued else f"{name}.safetensors")
 
 
 def made_of(values: Mapping[str, Any], inputs: Iterable[Path]) -> str:
