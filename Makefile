@@ -82,7 +82,7 @@ audit: environment
 	@python -m tools.audit
 
 kill: environment
-	python -m tests.kill --kills $(or $(KILLS),100) --signal $(or $(SIGNAL),KILL) $(if $(FULL),--full)
+	$(if $(FULL),unshare --user --map-root-user --mount) python -m tests.kill --kills $(or $(KILLS),100) --signal $(or $(SIGNAL),KILL) $(if $(FULL),--full)
 
 browser:
 	cd tests/browser && npm ci --silent --ignore-scripts

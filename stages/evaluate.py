@@ -4,8 +4,8 @@ Reads models/<round>, the target's test images and, but for r00, data/rounds/<ro
 and data/retrieval/<round>/: each query's nearest gallery images and, with `keep_features: all`, the features. With
 `test_labels` the images of that list, wherever they lie in the target, are searched among each other instead. Besides
 the report this is the only stage that reads the target's identities; nothing that it writes is read by a stage that
-trains. What needs labels is left out where there are none. Example: python -m stages.evaluate --round r01; r00 is
-direct transfer, before any adaptation.
+trains. What needs labels is left out where there are none. Where it was stopped or killed it goes on from what lies in
+.resume/. Example: python -m stages.evaluate --round r01; r00 is direct transfer, before any adaptation.
 """
 
 if not __package__:
@@ -48,8 +48,8 @@ def main() -> str:
     ids = query.pid, gallery.pid, query.camid, gallery.camid
     peers = {}
     seeds = params.peers.seeds
-    labels = [] if listed == NONE else [Path(listed)]
-    made = made_of({"seeds": seeds}, [MODELS / name, target, *labels])
+    read = [target / "query.npy", target / "gallery.npy"] if listed == NONE else [target, Path(listed)]
+    made = made_of({"seeds": seeds}, [MODELS / name, *read])
     checkpoints = Checkpoints(f"evaluate-{name}", made, params.running.checkpoint_seconds, device)
     with folder_beside(RETRIEVAL / name) as kept:
         if listed != NONE:  # the packed index does not say which images these are

@@ -4,7 +4,7 @@ Reads models/<last round of rounds.yaml> and the target's images; writes data/re
 of the target's training, query and gallery images; believed.npy, which of the classes that it learned each teacher
 would give to a training image; the pseudo labels that these would have next, and what they tell of the network without
 a label, in clustering.json; and adapted/peers/, the round's peers once more, under a name that does not depend on the
-number of rounds.
+number of rounds. Where it was stopped or killed it goes on from what lies in .resume/.
 Example: python -m stages.last
 """
 
@@ -48,9 +48,7 @@ def main() -> str:
     before = read_handover(MODELS / last)
     learned = 0 if before.labels is None else int(before.labels.max()) + 1  # classes; those after them are the source's
     train, source, believed = [], [], []
-    made = made_of(
-        {"seeds": params.peers.seeds}, [MODELS / last, *(PACKED / f"target/{split}.npy" for split in SPLITS)]
-    )
+    made = made_of({"seeds": params.peers.seeds, "source": len(images["source"])}, [MODELS / last, PACKED])
     kept = Checkpoints("last", made, params.running.checkpoint_seconds, device)
     with folder_beside(RETRIEVAL / "last") as folder:
         for seed, features in of_teachers(MODELS / last, params.peers.seeds, images, device, kept):

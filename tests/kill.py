@@ -1,16 +1,18 @@
 """Kill the pipeline again and again, let it go on, and compare what it comes to with a run that nobody disturbed.
 
-The tiny demo runs through `python -m tools.lock_guard && dvc repro`. After some seconds, at random, a signal goes to
-all its processes; the same command then goes on, to be killed in turn, until one run comes to its end. That must have
-the same dvc.lock files as the undisturbed run, the artefacts that they name, and nothing left behind: no process, no
-temporary file, no checkpoint. --full does it with disks that are full at a random moment and are emptied then; these
-are in memory (Linux, with unshare). Writes to a temporary folder alone; the exit code is 1 where anything is another.
-Example: python -m tests.kill --kills 100 --signal TERM
+The tiny demo runs through `python -m tools.lock_guard` and `dvc repro`. After some seconds, at random, a signal goes to
+all its processes, or to dvc alone, which its stages must not outlive; the same then goes on, to be killed in turn,
+until one run comes to its end. That must have the same dvc.lock files as the undisturbed run, the artefacts that they
+name, and nothing left behind: no process, no temporary file, no checkpoint. --full does it with disks that are full at
+a random moment and are emptied then: they are in memory, for which this must be run by
+`unshare --user --map-root-user --mount` (Linux). Writes to a temporary folder alone; the exit code is 1 where anything
+is another. Example: python -m tests.kill --kills 100 --signal TERM
 """
 
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 from tests.tiny_demo import TINY, sh, tiny_demo
@@ -25,6 +28,7 @@ from tests.tiny_demo import TINY, sh, tiny_demo
 # long enough to be killed within: a checkpoint after each iteration, and some of them
 LONGER = TINY | {"iterations": 40, "pretrain_iterations": 20, "checkpoint_seconds": 0.01}
 LOCKS = ("dvc.lock", "demo/dvc.lock")
+WENT_ON = "went on"
 COMMAND = "python -m tools.lock_guard && dvc repro"
 NAME = "DVC_KILL_TEST"  # in the environment of all that a run starts
 
@@ -43,21 +47,24 @@ def main() -> None:
         began = time.monotonic()
         reference = undisturbed(top / "reference")
         print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)
-        count, faults, moments = 0, 0, Counter[str]()
-        while count < args.kills:
+        count, runs, moments, found = 0, 0, Counter[str](), ""
+        while count < args.kills and not found:
             folder = top / "trial"
             if args.full:
                 times, found = filled(folder, reference, rng)
             else:
                 number = signal.Signals[f"SIG{args.signal}"]
                 times, found = killed(folder, reference, number, rng, args.seconds, args.kills - count, moments)
-            count += times
-            faults += bool(found)
+            count, runs = count + times, runs + 1
             print(f"{count} of {args.kills}: {times} in this run: {found or 'the same'}", flush=True)
             shutil.rmtree(folder)
         what = "full disks" if args.full else f"SIG{args.signal}"
-        print(f"{count} {what}, {faults} runs that came to something else; killed while: {dict(moments.most_common())}")
-        sys.exit(faults > 0)
+        same = runs - bool(found)
+        print(
+            f"{count} {what}; {same} of {runs} runs came to the same; {moments.pop(WENT_ON, 0)} times went on from a "
+            f"checkpoint; killed while: {dict(moments.most_common())}"
+        )
+        sys.exit(bool(found))
 
 
 def undisturbed(folder: Path) -> Path:
@@ -81,32 +88,50 @@ def killed(
     """Kill a run, at most so many times, until it comes to its end; how many times, and what went wrong."""
     folder.mkdir()
     tiny_demo(folder, LONGER)
+    output = folder.parent / "output.txt"
     for count in range(most + 1):
-        output = folder.parent / "output.txt"
-        run = started(folder, output)
+        guarded = sh(folder, "python", "-m", "tools.lock_guard")
+        if guarded.returncode:
+            return count, guarded.stdout + guarded.stderr
+        run, through = started(folder, output), True
         try:
             run.wait(rng.uniform(0, seconds) if count < most else None)
         except subprocess.TimeoutExpired:
-            text = output.read_text(errors="replace")
-            moments[
-                text.rpartition("Running stage '")[2].partition("'")[0] if "Running stage" in text else "start"
-            ] += 1
-            os.killpg(run.pid, number)
-            run.wait()
-            continue
-        if run.returncode:
-            return count, f"exit code {run.returncode}: {output.read_text(errors='replace')[-600:]}"
-        break
-    return count, compared(folder, reference)
+            through = False
+            (os.killpg if rng.random() < 0.5 else os.kill)(run.pid, number)
+        finally:
+            left = ended(folder, run)
+        told = output.read_text(errors="replace")
+        moments[WENT_ON] += told.count("goes on from iteration")
+        if left:
+            return count, f"still at work: {left}"
+        if through:
+            return count, compared(folder, reference) if run.returncode == 0 else told[-600:]
+        *_, stage = re.findall(r"Running stage '([^']+)'", told) or ["start"]
+        moments[stage] += 1
+    return most, "it did not come to its end"
 
 
-def started(folder: Path, output: Path) -> "subprocess.Popen[bytes]":
-    """The pipeline, at work in a group of processes of its own."""
+def ended(folder: Path, run: "subprocess.Popen[bytes]") -> list[str]:
+    """Wait for the end of a run and of all that it started; after a minute, end what is left, and say what it was."""
+    ends = time.monotonic() + 60
+    try:
+        run.wait(60)
+        while (left := still_running(folder)) and time.monotonic() < ends:
+            time.sleep(0.1)
+        return left
+    finally:  # Ctrl-C, too
+        with suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+
+
+def started(folder: Path, output: Path, *more: str) -> "subprocess.Popen[bytes]":
+    """`dvc repro`, at work in a group of processes of its own."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1", NAME: str(folder)}
     with output.open("wb") as file:
         return subprocess.Popen(
-            ("bash", "-c", COMMAND),
+            (sys.executable, "-m", "dvc", "repro", *more),
             cwd=folder,
             env=environment,
             stdout=file,
@@ -125,12 +150,14 @@ def filled(folder: Path, reference: Path, rng: random.Random) -> tuple[int, str]
     try:
         tiny_demo(folder, LONGER)
         free = shutil.disk_usage(folder).free
-        (folder.parent / "output.txt").touch()
         with (folder / ".dvc" / "tmp-filler").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, int(free - rng.uniform(0, needed)))
-        run = started(folder, folder.parent / "output.txt")
+        output = folder.parent / "output.txt"
+        run = started(folder, output)
         times = int(run.wait() != 0)
         (folder / ".dvc" / "tmp-filler").unlink()
+        if times and not re.search("No space left|cannot be written|expected room", told := output.read_text()):
+            return times, f"not for want of room: {told[-600:]}"
         done = sh(folder, "bash", "-c", COMMAND)
         return times, compared(folder, reference) if done.returncode == 0 else (done.stdout + done.stderr)[-600:]
     finally:

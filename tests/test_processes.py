@@ -127,21 +127,81 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("killed", ["whoever runs it", "it"])
-def test_no_process_outlives_whoever_started_it(tmp_path: Path, killed: str) -> None:
+# DVC in its place: it runs a command by a shell, tells the stage's name in the environment, and waits
+DVC = """
+import os, subprocess, sys
+environment = os.environ | {"DVC_STAGE": "tasks"}
+child = subprocess.Popen([*sys.argv[1].split(), " ".join(sys.argv[2:])], env=environment)
+print(child.pid, flush=True)
+child.wait()
+"""
+SHELLS = ["bash -c", "dash -c"]  # the first becomes the command, the second waits for it
+
+
+def run_by_dvc(shell: str, *command: object) -> "subprocess.Popen[str]":
+    environment = {key: value for key, value in os.environ.items() if key != "DVC_STAGE"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    line = [sys.executable, "-c", DVC, shell, sys.executable, *map(str, command)]
+    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+
+@pytest.mark.parametrize(("killed", "shell"), [*(("whoever runs it", each) for each in SHELLS), ("it", SHELLS[0])])
+def test_no_process_outlives_whoever_started_it(tmp_path: Path, killed: str, shell: str) -> None:
     script, pids = tmp_path / "stage.py", tmp_path / "pids"
     script.write_text(STAGE_WITH_WORKERS)
     pids.mkdir()
-    # DVC in its place: it runs the stage, tells its name in the environment, and waits
-    dvc = "import subprocess, sys; child = subprocess.Popen(sys.argv[1:]); print(child.pid, flush=True); child.wait()"
-    environment = os.environ | {"DVC_STAGE": "tasks", "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", dvc, sys.executable, str(script), str(pids)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        stage = int(parent.stdout.readline())
+    with run_by_dvc(shell, script, pids) as dvc:
+        assert dvc.stdout is not None
+        stage = int(dvc.stdout.readline())
         waited(lambda: len(list(pids.iterdir())) == 3)
-        os.kill(parent.pid if killed == "whoever runs it" else stage, signal.SIGKILL)
+        assert (stage in {int(path.name) for path in pids.iterdir()}) == (shell == SHELLS[0])
+        os.kill(dvc.pid if killed == "whoever runs it" else stage, signal.SIGKILL)
     waited(lambda: not any(alive(int(path.name)) for path in pids.iterdir()))
+
+
+SLOW_STAGE = """
+import os, sys, time
+from pathlib import Path
+
+import stages
+from mutual.base.errors import Stopped, run
+from mutual.base.stopping import stop_asked
+
+
+def main():
+    here = Path(sys.argv[1])
+    with stop_asked() as stop:
+        (here / "pid").write_text(str(os.getpid()))
+        while True:
+            for _ in range(150):  # an iteration, which nobody cuts short
+                time.sleep(0.01)
+            if stop.by is not None:
+                for _ in range(100):  # nor what keeps it
+                    time.sleep(0.01)
+                (here / "kept").write_text(stop.by.name)
+                raise Stopped("stopped", stop.by)
+
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("killed", ["dvc alone", "all"])
+def test_a_stage_that_is_stopped_keeps_what_it_has(tmp_path: Path, shell: str, killed: str) -> None:
+    """All are told once by a scheduler, and the stage again when it sees that dvc has gone."""
+    script = tmp_path / "stage.py"
+    script.write_text(SLOW_STAGE)
+    with run_by_dvc(shell, script, tmp_path) as dvc:
+        waited((tmp_path / "pid").exists)
+        time.sleep(0.2)
+        if killed == "all":
+            os.killpg(dvc.pid, signal.SIGTERM)
+        else:
+            os.kill(dvc.pid, signal.SIGKILL)
+    waited(lambda: not alive(int((tmp_path / "pid").read_text())))
+    assert (tmp_path / "kept").read_text() == "SIGTERM"
 
 
 def waited(reached: Callable[[], bool], seconds: float = 60) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -292,7 +293,7 @@ def test_a_full_disk_ends_no_training(
     assert not list(Path(".resume").glob("*"))
 
 
-def test_a_signal_that_is_ignored_stays_ignored() -> None:
+def test_a_signal_that_is_ignored_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with stop_asked() as stop:
@@ -300,6 +301,9 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
             assert stop.by is None
             os.kill(os.getpid(), signal.SIGTERM)
             assert stop.by == signal.SIGTERM
+            os.kill(os.getpid(), signal.SIGTERM)  # the same, said by somebody else
+            now = time.monotonic()
+            monkeypatch.setattr(time, "monotonic", lambda: now + 5)
             with pytest.raises(KeyboardInterrupt):  # asked twice
                 os.kill(os.getpid(), signal.SIGTERM)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN

@@ -7,11 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from mutual.base.stopping import end_with_parent
+from mutual.base.stopping import STAGE, end_with_parent
 
 LINE = 200  # characters of the longest line that a user is given to read
 ECHO = 60  # characters of the longest value that is shown within it
-STAGE = "DVC_STAGE"  # what DVC sets where it runs a stage
 NOT_DETERMINISTIC = " does not have a deterministic implementation"
 
 

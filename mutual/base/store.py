@@ -64,8 +64,8 @@ def folder_beside(path: Path) -> Iterator[Path]:
 def _beside(path: Path) -> tuple[Path, Path]:
     """Where this process writes what ``path`` will hold, and where it puts what was there; both are gone.
 
-    So is what runs that were killed have left. Another run that is at the same output is told of: neither disturbs the
-    other, and whichever is done last has its output there.
+    So is what runs that were killed on this machine have left. Another run that is at the same output is told of; which
+    of the two is done last has its output there.
     """
     ours = os.getpid()
     for suffix in ("tmp", "old"):

@@ -32,9 +32,8 @@ def extract(
     not finite, or 0 throughout, and :class:`mutual.base.errors.Stopped` where a signal asked to stop it.
     """
     features, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
-    found = checkpoint.found() if checkpoint else None
     done = 0
-    if found:
+    if checkpoint and (found := checkpoint.found()):
         done = len(found.tensors[FEATURES])
         features[:done] = found.tensors[FEATURES].numpy()
     starts = range(done, len(images), size)

@@ -150,16 +150,18 @@ def place_of(name: str, made_of: str) -> Path:
 
     An experiment of DVC's queue has a workspace of its own, which goes when it fails: what it leaves lies in the
     project itself, by what it is made of, since several may run side by side. Nobody says when work is given up, nor
-    when DVC's run cache has what would have been made: checkpoints that are older than two weeks are deleted.
+    when DVC's run cache has what would have been made: other checkpoints that are older than two weeks are deleted.
     """
     here = Path.cwd().parts
     queued = ".dvc" in here
     folder = Path(*here[: here.index(".dvc")]) / PLACE / "experiments" if queued else PLACE
+    ours = folder / (f"{name}-{made_of[:16]}.safetensors" if queued else f"{name}.safetensors")
     for old in folder.glob("*.safetensors"):
         with suppress(FileNotFoundError):  # another run swept it
-            if time() - old.stat().st_mtime > ABANDONED:
+            if old != ours and time() - old.stat().st_mtime > ABANDONED:
                 old.unlink()
-    return folder / (f"{name}-{made_of[:16]}.safetensors" if queued else f"{name}.safetensors")
+                print(f"{old}: deleted: nobody came back to it for two weeks")
+    return ours
 
 
 def made_of(values: Mapping[str, Any], inputs: Iterable[Path]) -> str:
