@@ -48,7 +48,8 @@ def main() -> str:
     before = read_handover(MODELS / last)
     learned = 0 if before.labels is None else int(before.labels.max()) + 1  # classes; those after them are the source's
     train, source, believed = [], [], []
-    made = made_of({"seeds": params.peers.seeds, "source": len(images["source"])}, [MODELS / last, PACKED])
+    inputs = [MODELS / last, *(PACKED / f"target/{split}.npy" for split in SPLITS), PACKED / "source/train.npy"]
+    made = made_of({"seeds": params.peers.seeds, "source": len(images["source"])}, inputs)
     kept = Checkpoints("last", made, params.running.checkpoint_seconds, device)
     with folder_beside(RETRIEVAL / "last") as folder:
         for seed, features in of_teachers(MODELS / last, params.peers.seeds, images, device, kept):
