@@ -18,6 +18,7 @@
 # make audit               known vulnerabilities of these packages; needs a network
 # make kill                end the demo's tiny form at random moments, a hundred times, and let it go on: to the same bytes?
 #                          KILLS=100 SIGNAL=KILL, TERM or INT; FULL=1: full disks in place of signals
+# make ranks               2 and 4 processes beside one: how far their losses, weights and features are apart, method by method
 # make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
 #                          and Node 20, and gets two packages from npm
 # make ablation            queue and run experiments/ablation.yaml, or FILE=another, then the table of it
@@ -29,7 +30,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: repro noisy semi test environment lock presets preset compare declare table page browser ablation refineries
-.PHONY: verify licences audit kill
+.PHONY: verify licences audit kill ranks
 
 repro: environment
 	@python -m tools.lock_guard
@@ -83,6 +84,9 @@ audit: environment
 
 kill: environment
 	$(if $(FULL),unshare --user --map-root-user --mount) python -m tests.kill --kills $(or $(KILLS),100) --signal $(or $(SIGNAL),KILL) $(if $(FULL),--full)
+
+ranks: environment
+	@python -m tests.ranks_run
 
 browser:
 	cd tests/browser && npm ci --silent --ignore-scripts

@@ -23,14 +23,14 @@ from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
 from mutual.machine.streams import numpy_stream
 from stages import MODELS, PACKED, ROUNDS
-from stages.door import arguments
+from stages.door import AFTER, arguments
 
 
 def main() -> str:
     """``--round r02 --start r01``."""
     parser = arguments(__doc__, "stages.cluster")
     parser.add_argument("--round", required=True)
-    parser.add_argument("--start", required=True)
+    parser.add_argument("--after", "--start", required=True, dest="start", help=AFTER)
     args = parser.parse_args()
     params, device, folder = read_params(), deterministic_device(), ROUNDS / args.round
     seed, number, keys = params.peers.seed, round_number(args.round), params.clustering.model_dump()

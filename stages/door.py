@@ -6,6 +6,8 @@ another folder than the top, a file is no part of a package, and says in one lin
 
 import argparse
 
+AFTER = "the round that it goes on from; torchrun takes --start for an option of its own"
+
 
 def arguments(doc: str | None, module: str) -> argparse.ArgumentParser:
     """A parser whose ``--help`` is the docstring ``doc`` of an entry point, run as ``python -m <module>``."""

@@ -17,17 +17,19 @@ from mutual.evaluation.features import mean_features, of_teachers
 from mutual.images.index import read_images
 from mutual.machine.checkpoints import Checkpoints, made_of
 from mutual.machine.device import deterministic_device
+from mutual.machine.ranks import join
 from stages import MODELS, PACKED, ROUNDS
-from stages.door import arguments
+from stages.door import AFTER, arguments
 
 
 def main() -> str:
     """``--round r02 --start r01``: the teachers of the start give the features of the round."""
     parser = arguments(__doc__, "stages.extract")
     parser.add_argument("--round", required=True)
-    parser.add_argument("--start", required=True)
+    parser.add_argument("--after", "--start", required=True, dest="start", help=AFTER)
     args = parser.parse_args()
     params, device = read_params(), deterministic_device()
+    ranks = join(device)
     target = read_images(PACKED / "target/train.npy")
     source = read_images(PACKED / "source/train.npy", may_be_empty=True)
     by_distance = params.clustering.source_distance_weight > 0 and params.clustering.clustering == "dbscan"
@@ -38,7 +40,10 @@ def main() -> str:
     inputs = [MODELS / args.start, PACKED / "target/train.npy", PACKED / "source/train.npy"]
     made = made_of({"seeds": seeds, "source": len(source)}, inputs)
     kept = Checkpoints(f"extract-{args.round}", made, params.running.checkpoint_seconds, device)
-    peers = [features for _, features in of_teachers(MODELS / args.start, seeds, images, device, kept)]
+    peers = [features for _, features in of_teachers(MODELS / args.start, seeds, images, device, kept, ranks)]
+    if not ranks.first:
+        kept.done()
+        return ""
     for name, file in (("target", "features.npy"), ("source", "source_features.npy")):
         write_array(ROUNDS / args.round / file, mean_features([features[name] for features in peers]))
     write_json(ROUNDS / args.round / "agreement.json", agreement([features["target"] for features in peers], device))

@@ -31,6 +31,7 @@ from mutual.learning.live import live_curves
 from mutual.learning.pretraining import Epoch, Plan, Pretraining, batches_of, write_curve
 from mutual.machine.checkpoints import Checkpoint, made_of
 from mutual.machine.device import deterministic_device
+from mutual.machine.ranks import join
 from mutual.machine.streams import integer_seed
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Peer, adopted, peer_path, write_peer
@@ -44,10 +45,14 @@ def main() -> str:
     parser.add_argument("--seed", type=int, required=True)
     seed: int = parser.parse_args().seed
     params, device, source = read_params(), deterministic_device(), PACKED / "source"
+    ranks = join(device)
     out, curve = peer_path(MODELS / FIRST_ROUND, seed), CURVES / f"peer{seed}.csv"
     form, batches = params.network.model_dump(), params.batches
     target = read_images(PACKED / "target/train.npy")
     height, width = target.shape[1:3]
+    trains = params.start.pretrained == NONE and params.source.root != NONE
+    if not trains and not ranks.first:
+        return ""
     if params.start.pretrained != NONE:
         given = peer_path(Path(params.start.pretrained), seed)
         network, peer = adopted(given, form, (height, width))
@@ -70,7 +75,7 @@ def main() -> str:
     source_at, target_at = batches_of(images, index, target, Streams(seed), cut)
     size = sum(tensor.nbytes for tensor in network.state_dict().values())
     ask_room(out, 4 * size)  # two roles, there and in DVC's cache
-    in_parts(network, batches.bn_groups, domains=False)
+    in_parts(network, batches.bn_groups, domains=False, ranks=ranks)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     planned = params.pretraining.model_dump() | params.penalties.model_dump()
     plan = Plan(**{key.removeprefix("pretrain_"): value for key, value in planned.items()})
@@ -78,12 +83,13 @@ def main() -> str:
     made_by = form | batches.model_dump() | planned | params.start.model_dump()
     weights = [path] if (path := Path(params.start.weights)).is_file() else []
     made = made_of({"seed": seed} | made_by, [source, PACKED / "target/train.npy", *weights])
-    checkpoint = Checkpoint(f"pretrain-{seed}", made, params.running.checkpoint_seconds, device)
-    going = Pretraining(network, source_at, target_at, plan, tested, dropout)
+    checkpoint = Checkpoint(f"pretrain-{seed}", made, params.running.checkpoint_seconds, device, ranks.first)
+    going = Pretraining(network, source_at, target_at, plan, tested, dropout, ranks)
     if found := checkpoint.found():
         going.go_on(found.tensors, found.note)
         print(f"peer {seed}: goes on from iteration {going.iterations} of {plan.epochs * plan.iterations}")
-    with stop_asked() as stop, live_curves(LIVE / out.stem) as live:
+    ranks.check_same(going.iterations, "the processes would go on from different iterations")
+    with stop_asked() as stop, live_curves(LIVE / out.stem, ranks.first) as live:
 
         def show(epoch: Epoch) -> None:
             live(epoch.number, {"cross_entropy": epoch.cross_entropy, "triplet": epoch.triplet})
@@ -96,7 +102,10 @@ def main() -> str:
                 bar.note(epoch=f"{ended.number}", ce=f"{ended.cross_entropy:.3f}", triplet=f"{ended.triplet:.3f}")
                 show(ended)
             if going.iterations < total:
+                ranks.heed(stop)
                 checkpoint.between(stop, going.tensors, going.note, f"iteration {going.iterations}")
+    if not ranks.first:
+        return ""
     write_curve(curve, going.epochs)
     best = going.best
     peer = Peer(form, best.classifier.out_features, height, width, 0, {"pretrain": made_by}, mean, std)

@@ -32,11 +32,12 @@ from mutual.learning.live import live_curves
 from mutual.learning.material import batches_of, files_of, read_material
 from mutual.machine.checkpoints import Checkpoint, made_of
 from mutual.machine.device import deterministic_device
+from mutual.machine.ranks import join
 from mutual.machine.streams import integer_seed
 from mutual.networks.peers import check_size, iterations_of, normalisation_of, peer_path, write_continued
 from mutual.refineries.contract import check_peers, find_refinery
 from stages import LIVE, LOSSES, MODELS, PACKED, ROUNDS
-from stages.door import arguments
+from stages.door import AFTER, arguments
 
 CHECKED = 20  # iterations between two looks at the losses: a GPU is waited for there
 
@@ -45,9 +46,10 @@ def main() -> str:
     """``--round r02 --start r01``: from the peers of the start to those of the round."""
     parser = arguments(__doc__, "stages.train")
     parser.add_argument("--round", required=True)
-    parser.add_argument("--start", required=True)
+    parser.add_argument("--after", "--start", required=True, dest="start", help=AFTER)
     args = parser.parse_args()
     params, device, number = read_params(), deterministic_device(), round_number(args.round)
+    ranks = join(device)
     plan, batches, penalties, seeds = params.adaptation, params.batches, params.penalties, params.peers.seeds
     new, start = ([peer_path(MODELS / name, seed) for seed in seeds] for name in (args.round, args.start))
     method = find_refinery(plan.method)
@@ -63,25 +65,28 @@ def main() -> str:
     seen = normalisation_of(start)
     cut = Cut(batches.batch_size, batches.instances, batches.padding, device, batches.flip, normalisation=seen)
     batch_at, source_at = batches_of(material, Streams(params.peers.seed, number), seeds, cut, plan.erase_probability)
-    students, teachers = ready(start, material.classes, device, refinery.teaching, batches.bn_groups, plan.dsbn)
+    students, teachers = ready(start, material.classes, device, refinery.teaching, batches.bn_groups, plan.dsbn, ranks)
     optimizer = trained_by(students, plan.lr, plan.backbone_lr_scale, penalties.weight_decay)
-    of_start = partial(of_teachers, MODELS / args.start, seeds, {"target": material.target.images}, device)
+    images = {"target": material.target.images}
+    of_start = partial(of_teachers, MODELS / args.start, seeds, images, device, ranks=ranks)
     labels = material.target.labels.classes
     refinery.begin(number, labels, lambda: [features["target"] for _, features in of_start()])
     done, clusters = iterations_of(start), material.clusters
-    within = Round(number, plan.iterations, done, clusters, penalties.label_smoothing, plan.source_weight)
+    smoothing, weight = penalties.label_smoothing, plan.source_weight
+    within = Round(number, plan.iterations, done, clusters, smoothing, weight, plan.dsbn, ranks)
     dropout = partial(integer_seed, params.peers.seed, "dropout", number)
     made_by = params.values(method.keys) | batches.model_dump() | plan.model_dump() | penalties.model_dump()
     inputs = [MODELS / args.start, *files_of(ROUNDS / args.round, PACKED / "target", source)]
     made = made_of({"round": args.round, "seeds": seeds, "seed": params.peers.seed} | made_by, inputs)
-    checkpoint = Checkpoint(f"train-{args.round}", made, params.running.checkpoint_seconds, device)
+    checkpoint = Checkpoint(f"train-{args.round}", made, params.running.checkpoint_seconds, device, ranks.first)
     standing, history = Standing(students, teachers, optimizer, refinery), []
     if found := checkpoint.found():
         history = standing.go_on(found.tensors)
         print(f"{args.round}: goes on from iteration {len(history)} of {plan.iterations}")
+    ranks.check_same(len(history), "the processes would go on from different iterations")
     steps = adapt(refinery, students, teachers, batch_at, source_at, optimizer, within, dropout, len(history))
     terms = terms_of(refinery, plan.source_weight)
-    with stop_asked() as stop, live_curves(LIVE / args.round) as live:
+    with stop_asked() as stop, live_curves(LIVE / args.round, ranks.first) as live:
         for i in range(0, len(history), CHECKED):
             live(done + i + 1, dict(zip(terms, history[i].tolist(), strict=True)))
         bar = Progress(steps, total=plan.iterations, desc=f"{args.round}: training", unit="it", initial=len(history))
@@ -93,7 +98,10 @@ def main() -> str:
                 bar.note(loss=f"{float(losses[0]):.3f}")
                 live(done + len(history), dict(zip(terms, losses.tolist(), strict=True)))
             if not ended:
+                ranks.heed(stop)
                 checkpoint.between(stop, partial(standing.tensors, history), dict, f"iteration {len(history)}")
+    if not ranks.first:
+        return ""
     for before, path, student, teacher in zip(start, new, students, teachers or students, strict=True):
         write_continued(before, path, student, teacher, plan.iterations, made_by)
     write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), labels))

@@ -54,3 +54,49 @@ def stage(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     name, *arguments = line.split()
     monkeypatch.setattr(sys, "argv", [name, *arguments])
     import_module(f"stages.{name}").main()
+
+
+def draw_clustered(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
+    """The herd and four people for its source, up to the first clusters; three epochs of four of pre-training."""
+    draw_people()
+    of_people = {"source_name": "people", "source_root": "people", "source_layout": "market1501", "dsbn": "false"}
+    short = {"pretrain_epochs": "3", "pretrain_iterations": "4", "pretrain_eval_epochs": "2"}
+    draw_herd(**of_people, **short, batch_size="12", instances="3", **changes)
+    for line in (
+        "prepare --set source",
+        "prepare --set target",
+        "pretrain --seed 1",
+        "pretrain --seed 2",
+        "extract --round r01 --start r00",
+        "cluster --round r01 --start r00",
+    ):
+        stage(monkeypatch, line)
+
+
+def draw_people() -> None:
+    """Four people, seen by two cameras twice each; two others are searched."""
+    random = np.random.default_rng(2)
+    for folder, pids in (("bounding_box_train", range(1, 5)), ("query", (5, 6)), ("bounding_box_test", (5, 6))):
+        for pid in pids:
+            for camid in (1, 2) if folder != "query" else (1,):
+                for shot in (1, 2):
+                    picture = np.clip(40 * pid + random.integers(-30, 30, (40, 20, 3)), 0, 255).astype(np.uint8)
+                    path = Path(f"people/{folder}/{pid:04d}_c{camid}s1_{shot:06d}_00.jpg")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(picture).save(path)
+
+
+def choose(**values: object) -> None:
+    """Set keys of the current folder's params.yaml."""
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    for key, value in values.items():
+        text, count = re.subn(f"(?m)^( *){key}: .*$", rf"\g<1>{key}: {value}", text)
+        assert count == 1, key
+    Path("params.yaml").write_text(text, encoding="utf-8")
+
+
+def made(*places: str) -> dict[str, bytes]:
+    """The files of these files and folders, by their names."""
+    files = [path for place in places for path in ([Path(place)] if Path(place).is_file() else Path(place).rglob("*"))]
+    assert files
+    return {str(path): path.read_bytes() for path in sorted(files) if path.is_file()}

@@ -61,7 +61,9 @@ def paths(stage: str, names: Iterable[str]) -> list[str]:
 
 
 def entry_point(stage: str) -> Path:
-    module = re.match(r"(?:cd [./]+ && )?python -m ((?:noisy|semi\.\w+|stages)\.\w+)", definitions()[stage]["cmd"])
+    module = re.match(
+        r"(?:cd [./]+ && )?(?:python|\$\{launcher\}) -m ((?:noisy|semi\.\w+|stages)\.\w+)", definitions()[stage]["cmd"]
+    )
     assert module
     return Path(*module[1].split(".")).with_suffix(".py")
 

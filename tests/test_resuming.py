@@ -11,10 +11,8 @@ from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from mutual.base.errors import Stopped
 from mutual.base.stopping import stop_asked
@@ -24,7 +22,7 @@ from mutual.learning import adaptation, pretraining
 from mutual.machine import checkpoints
 from mutual.machine.checkpoints import Checkpoint, fill_optimizer, made_of, of_optimizer, place_of
 from mutual.machine.device import CPU
-from tests.herd import draw_herd, stage
+from tests.herd import choose, draw_clustered, made, stage
 
 TRAIN = "train --round r01 --start r00"
 METHODS = ["mmt", "self", "dmt"]  # with nothing, a state of its own, and what it makes of the images as it begins
@@ -36,43 +34,8 @@ def herd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny project up to the first clusters; rounds of six iterations, three epochs of four of pre-training."""
     folder = tmp_path_factory.mktemp("herd")
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
-        draw_source()
-        draw_herd(
-            source_name="people",
-            source_root="people",
-            source_layout="market1501",
-            dsbn="false",
-            batch_size="12",
-            instances="3",
-            iterations=str(ITERATIONS),
-            pretrain_epochs="3",
-            pretrain_iterations="4",
-            pretrain_eval_epochs="2",
-            dropout="0.5",
-        )
-        for line in (
-            "prepare --set source",
-            "prepare --set target",
-            "pretrain --seed 1",
-            "pretrain --seed 2",
-            "extract --round r01 --start r00",
-            "cluster --round r01 --start r00",
-        ):
-            stage(patch, line)
+        draw_clustered(patch, iterations=str(ITERATIONS), dropout="0.5")
     return folder
-
-
-def draw_source() -> None:
-    """Four people, seen by two cameras twice each; two of them are searched, too."""
-    random = np.random.default_rng(2)
-    for folder, pids in (("bounding_box_train", range(1, 5)), ("query", (5, 6)), ("bounding_box_test", (5, 6))):
-        for pid in pids:
-            for camid in (1, 2) if folder != "query" else (1,):
-                for shot in (1, 2):
-                    picture = np.clip(40 * pid + random.integers(-30, 30, (40, 20, 3)), 0, 255).astype(np.uint8)
-                    path = Path(f"people/{folder}/{pid:04d}_c{camid}s1_{shot:06d}_00.jpg")
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    Image.fromarray(picture).save(path)
 
 
 @pytest.fixture
@@ -83,20 +46,6 @@ def project(herd: Path, tmp_path: Path) -> Iterator[Path]:
     with chdir(tmp_path / "project"):
         yield tmp_path / "project"
     signal.signal(signal.SIGINT, before)
-
-
-def choose(**values: object) -> None:
-    text = Path("params.yaml").read_text(encoding="utf-8")
-    for key, value in values.items():
-        text, count = re.subn(f"(?m)^( *){key}: .*$", rf"\g<1>{key}: {value}", text)
-        assert count == 1, key
-    Path("params.yaml").write_text(text, encoding="utf-8")
-
-
-def made(*places: str) -> dict[str, bytes]:
-    files = [path for place in places for path in ([Path(place)] if Path(place).is_file() else Path(place).rglob("*"))]
-    assert files
-    return {str(path): path.read_bytes() for path in sorted(files) if path.is_file()}
 
 
 def stopping(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: int, by: signal.Signals) -> None:

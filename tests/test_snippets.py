@@ -72,6 +72,7 @@ REPLACED = {
         ("dvc artifacts get", "cd .. && mkdir others && cd others && dvc artifacts get"),
         ("dvc get", "rm -r adapted && dvc get"),
     ],
+    "docs/machines.md": [("dvc exp run", "dvc exp run --queue")],
     "docs/noisy.md": [("make noisy", "make --dry-run noisy"), ("dvc exp run", "dvc exp run --queue")],
     "docs/semi.md": [("make semi", "make --dry-run semi"), ("dvc exp run", "dvc exp run --queue")],
     # three rounds instead of forty, and nothing new to commit

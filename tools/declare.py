@@ -69,7 +69,9 @@ def of_stage(block: str, top: Path) -> str:
     old = [item for item in items_of(block, "deps") if is_code(os.path.normpath(top / item)) or item.startswith(TEXTS)]
     if re.search(rf"cmd: (?:cd [./]+ && )?python -m {CODE}", block):
         return with_items(block, "deps", old, [os.path.relpath(file, top) for file in all_code(top)])
-    command = re.search(r"cmd: (?:>-\s+)?(?:cd [./]+ && )?python -m ((?:noisy|semi\.\w+|stages)\.\w+)", block)
+    command = re.search(
+        r"cmd: (?:>-\s+)?(?:cd [./]+ && )?(?:python|\$\{launcher\}) -m ((?:noisy|semi\.\w+|stages)\.\w+)", block
+    )
     if command is None:
         raise InputError(f"{block.split(':')[0].strip()}: expected a cmd such as python -m stages.prepare")
     entry = existing(Path(*command[1].split(".")).with_suffix(".py"))

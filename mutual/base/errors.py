@@ -7,10 +7,12 @@ import sys
 import time
 from collections.abc import Callable
 
+from mutual.base.launched import rank
 from mutual.base.stopping import STAGE, end_with_parent
 
 LINE = 200  # characters of the longest line that a user is given to read
 ECHO = 60  # characters of the longest value that is shown within it
+LET_FIRST = 3  # seconds in which a launcher ends the other processes, once one has failed
 NOT_DETERMINISTIC = " does not have a deterministic implementation"
 
 
@@ -30,9 +32,12 @@ def run(main: Callable[[], str | None]) -> None:
     """Call a stage's or tool's ``main``; what it returns is what it made, and is printed with the time that it took.
 
     An :class:`InputError`, a full disk and the like are printed as one line, and the exit code is 1; where a signal
-    asked to stop it is 128 and the signal's number. What DVC runs ends with DVC.
+    asked to stop it is 128 and the signal's number. What DVC runs ends with DVC. Of processes that share one work the
+    first speaks, and another of what it alone met.
     """
     started = time.monotonic()
+    if rank() > 0:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     if STAGE in os.environ:
         end_with_parent()
     try:
@@ -46,9 +51,12 @@ def run(main: Callable[[], str | None]) -> None:
         text = _told(error)
         if text is None:
             raise
+        if rank() > 0:
+            time.sleep(LET_FIRST)
         sys.exit(one_line(f"error: {text}"))
     except Stopped as stopped:
-        print(one_line(str(stopped)), file=sys.stderr)
+        if rank() == 0:
+            print(one_line(str(stopped)), file=sys.stderr)
         sys.exit(stopped.code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -287,6 +287,7 @@ class Running(View):
     """What no result depends on: no stage runs again for it."""
 
     checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400)]
+    launcher: Annotated[str, Field(pattern=r"^(python|torchrun|srun)(3(\.\d+)?)?( [^\r\n]*)?$", max_length=500)]
 
 
 class Params(BaseModel):

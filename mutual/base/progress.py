@@ -8,6 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from mutual.base.launched import rank
+
 EVERY = 30.0  # seconds between two lines
 LINE = "{desc}: {n_fmt} of {total_fmt} {unit}, {rate_fmt}, {remaining} left{postfix}"
 ENDLESS = "{desc}: {n_fmt} {unit}, {rate_fmt}{postfix}"  # where nobody knows how much there is to do
@@ -17,7 +19,7 @@ class Progress(tqdm):
     """tqdm's, whose bar goes when the work is done; what takes less than half a minute leaves no line.
 
     On stderr, like tqdm's. Where that is a file or a pipe, as under ``nohup`` or in a queue, a bar would fill it; those
-    of processes that work side by side would write over each other.
+    of processes that work side by side would write over each other. Of those that share one work the first has it.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Progress(tqdm):
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         keys: dict[str, Any] = {"desc": desc, "unit": unit, "total": total, "initial": initial, "leave": False}
+        keys["disable"] = rank() > 0
         if self.in_lines:
             form = ENDLESS if total is None else LINE
             # to a file of its own: what tqdm clears when it closes is no line

@@ -14,6 +14,7 @@ from mutual.base.stopping import Stop, stop_asked
 from mutual.images.normalisation import normalise
 from mutual.machine.checkpoints import Checkpoint, Checkpoints
 from mutual.machine.device import uploaded
+from mutual.machine.ranks import ALONE, Ranks
 from mutual.networks.peers import check_size, peer_path, read_network
 from mutual.networks.reid import ReidNetwork, inference
 
@@ -24,34 +25,44 @@ FEATURES = "features"
 
 @torch.inference_mode()
 def extract(
-    network: ReidNetwork, images: np.ndarray, device: torch.device, label: str, checkpoint: Checkpoint | None = None
+    network: ReidNetwork,
+    images: np.ndarray,
+    device: torch.device,
+    label: str,
+    checkpoint: Checkpoint | None = None,
+    ranks: Ranks = ALONE,
 ) -> np.ndarray:
     """(N, H, W, 3) uint8 images -> (N, D) float32 L2-normalised features of the network, which must be in eval mode.
 
-    With a checkpoint it goes on from there, and keeps one now and then. Raises :class:`InputError` where a feature is
+    With a checkpoint it goes on from there, and keeps one now and then. Of several processes each does a run of the
+    batches, and all get all features. Raises :class:`InputError` where a feature is
     not finite, or 0 throughout, and :class:`mutual.base.errors.Stopped` where a signal asked to stop it.
     """
-    features, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
+    whole, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
+    runs = [slice(size * run.start, size * run.stop) for run in ranks.runs_of(-(-len(images) // size))]
+    ours, features = images[runs[ranks.rank]], whole[runs[ranks.rank]]
     done = 0
     if checkpoint and (found := checkpoint.found()):
         done = len(found.tensors[FEATURES])
         features[:done] = found.tensors[FEATURES].numpy()
-    starts = range(done, len(images), size)
-    batches = -(-len(images) // size)
+    starts = range(done, len(ours), size)
+    batches = -(-len(ours) // size)
     with stop_asked() if checkpoint else nullcontext(Stop()) as stop:
         for start in Progress(starts, desc=label, unit="batch", total=batches, initial=batches - len(starts)):
-            batch = normalise(uploaded(np.array(images[start : start + size]), device), network.normalisation)
+            batch = normalise(uploaded(np.array(ours[start : start + size]), device), network.normalisation)
             features[start : start + size] = network.embed(batch).cpu().numpy()
             if checkpoint:
-                done = min(start + size, len(images))
-                said = f"{done} of {len(images)} images"
+                done = min(start + size, len(ours))
+                said = f"{done} of {len(ours)} images"
                 checkpoint.between(stop, partial(_rows, features, done), dict, said)
+    if checkpoint and len(starts):
+        checkpoint.keep_whole(_rows(features, len(features)))
+    ranks.fill(torch.from_numpy(whole), runs)
+    features = whole
     if not np.isfinite(features).all():
         raise InputError(f"{label}: the features are not finite: expected a network that has not diverged")
     if blank := int((~features.any(1)).sum()):
         raise InputError(f"{label}: {blank} of {len(images)} features are 0: expected a network that sees something")
-    if checkpoint and len(starts):
-        checkpoint.keep_whole(_rows(features, len(features)))
     return features
 
 
@@ -66,6 +77,7 @@ def of_teachers(
     images: Mapping[str, np.ndarray],
     device: torch.device,
     checkpoints: Checkpoints | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
     """The peers in a round's folder of models, one by one: the seed, and its teacher's features of each image set.
 
@@ -77,8 +89,8 @@ def of_teachers(
         teacher = inference(read_network(path, "teacher").to(device))
         features = {}
         for name, packed in images.items():
-            kept = checkpoints.of(f"peer{seed}-{name}") if checkpoints else None
-            features[name] = extract(teacher, packed, device, f"{folder.name}: peer {seed} on the {name}", kept)
+            kept = checkpoints.of(f"peer{seed}-{name}{ranks.name}") if checkpoints else None
+            features[name] = extract(teacher, packed, device, f"{folder.name}: peer {seed} on the {name}", kept, ranks)
         yield seed, features
 
 

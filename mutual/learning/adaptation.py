@@ -13,8 +13,9 @@ from torch.optim import Optimizer
 from mutual.base.errors import InputError
 from mutual.base.store import write_text
 from mutual.learning.batches import Batch
-from mutual.machine.checkpoints import below, fill_networks, fill_optimizer, of_networks, of_optimizer
+from mutual.machine.checkpoints import below, fill_networks, fill_optimizer, of_networks, of_optimizer, parameters_of
 from mutual.machine.optimizers import Adam
+from mutual.machine.ranks import ALONE, Ranks
 from mutual.networks.norms import in_parts
 from mutual.networks.peers import Role, read_network
 from mutual.networks.reid import ReidNetwork
@@ -32,19 +33,24 @@ class Round:
     clusters: int  # classes of the target; those after them are the source's
     label_smoothing: float  # of the losses on the source
     source_weight: float = 0.0
+    dsbn: bool = False  # whether the networks normalise the source apart
+    ranks: Ranks = ALONE  # that share its batches
 
 
-def for_training(network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: bool = False) -> ReidNetwork:
+def for_training(
+    network: ReidNetwork, classes: Tensor, groups: int = 1, dsbn: bool = False, ranks: Ranks = ALONE
+) -> ReidNetwork:
     """The network on the device of ``classes`` in training mode, a class for each of the (C, D) rows.
 
-    Teachers train too: they normalise with their own batches and move their own running statistics. ``groups`` and
-    ``dsbn``: see :func:`mutual.networks.norms.in_parts`. Raises :class:`InputError` for classes of another width.
+    Teachers train too: they normalise with their own batches and move their own running statistics. ``groups``,
+    ``dsbn``, and the processes that share the batches: see :func:`mutual.networks.norms.in_parts`. Raises
+    :class:`InputError` for classes of another width.
     """
     if classes.shape[1] != network.backbone.width:
         raise InputError(f"centroids: {classes.shape[1]} columns, expected the network's {network.backbone.width}")
     network.to(classes.device)
     network.set_classifier(classes)
-    in_parts(network, groups, dsbn)
+    in_parts(network, groups, dsbn, ranks)
     return network.train().to(memory_format=torch.channels_last)
 
 
@@ -65,13 +71,19 @@ def trained_by(students: Sequence[ReidNetwork], lr: float, backbone_share: float
 
 
 def ready(
-    paths: Sequence[Path], classes: np.ndarray, device: torch.device, teaching: bool, groups: int, dsbn: bool
+    paths: Sequence[Path],
+    classes: np.ndarray,
+    device: torch.device,
+    teaching: bool,
+    groups: int,
+    dsbn: bool,
+    ranks: Ranks = ALONE,
 ) -> tuple[list[ReidNetwork], list[ReidNetwork] | None]:
     """Students and, with ``teaching``, teachers of these peers' files, ready for a round: see :func:`for_training`."""
     there = torch.from_numpy(classes).to(device)
     roles: list[Role] = ["student", "teacher"] if teaching else ["student"]
     students, *teachers = (
-        [for_training(read_network(path, role), there, groups, dsbn) for path in paths] for role in roles
+        [for_training(read_network(path, role), there, groups, dsbn, ranks) for path in paths] for role in roles
     )
     return students, teachers[0] if teachers else None
 
@@ -96,14 +108,21 @@ def step(
     With a ``source`` batch, both go through the networks together, and the hard losses of its part are added. Returns
     the losses in the order of :func:`terms_of`, NaN for those that are not computed.
     """
-    views, count = batch.views, len(batch.rows)
+    views, count, ranks = batch.views, len(batch.rows), within.ranks
     if source is not None:
         views = [torch.cat(both) for both in zip(views, source.views, strict=True)]
-    outputs = [student(view) for student, view in zip(students, views, strict=True)]
-    taught = None
+    parts = 2 if within.dsbn else 1
+    views = [ranks.share(view, parts) for view in views]
+
+    def said(networks: Sequence[ReidNetwork]) -> list[Output]:
+        """Of the whole batch."""
+        shares = [network(view) for network, view in zip(networks, views, strict=True)]
+        return [Output(*(ranks.whole(each, parts) for each in share)) for share in shares]
+
+    outputs, taught = said(students), None
     if teachers is not None:
         with torch.no_grad():
-            taught = [teacher(view) for teacher, view in zip(teachers, views, strict=True)]
+            taught = said(teachers)
     done = within.done + iteration
     losses = dict(
         refinery.loss(
@@ -129,6 +148,7 @@ def step(
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * refinery.lr_factor(iteration, within.iterations)
     optimizer.zero_grad()
     losses["total"].backward()
+    ranks.sum_gradients(parameters_of(optimizer))
     optimizer.step()
     refinery.after_step(students, teachers, done)
     absent = losses["total"].new_tensor(torch.nan)

@@ -17,8 +17,9 @@ from mutual.clusters.pseudo_labels import PseudoLabels
 from mutual.images.index import Index, relabel
 from mutual.learning.batches import Batch, Cut, Streams, TrainingSet, labelled_batches, unlabelled_views
 from mutual.learning.schedule import warmup_multistep
-from mutual.machine.checkpoints import fill_networks, fill_optimizer, of_networks, of_optimizer
+from mutual.machine.checkpoints import fill_networks, fill_optimizer, of_networks, of_optimizer, parameters_of
 from mutual.machine.optimizers import Adam
+from mutual.machine.ranks import ALONE, Ranks
 from mutual.networks.reid import ReidNetwork
 from mutual.refineries.losses import hard_losses
 
@@ -62,7 +63,8 @@ def batches_of(
 class Pretraining:
     """A network that learns, and the one that ``accuracy`` liked best so far.
 
-    ``source_at`` and ``target_at`` give the batches of an iteration, counted over all epochs.
+    ``source_at`` and ``target_at`` give the batches of an iteration, counted over all epochs; ``ranks`` share them, of
+    whom the first tests.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Pretraining:
         plan: Plan,
         accuracy: Callable[[ReidNetwork], float],
         dropout_seed: Callable[[int], int],
+        ranks: Ranks = ALONE,
     ) -> None:
+        self.ranks = ranks
         self.network, self.source_at, self.target_at = network, source_at, target_at
         self.plan, self.accuracy, self.dropout_seed = plan, accuracy, dropout_seed
         trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -103,7 +107,8 @@ class Pretraining:
                 iteration = self.iterations
                 torch.manual_seed(self.dropout_seed(iteration))
                 batch, target = self.source_at(iteration), self.target_at(iteration)
-                self.losses.append(train_step(self.network, self.optimizer, batch, target, plan.label_smoothing))
+                found = train_step(self.network, self.optimizer, batch, target, plan.label_smoothing, self.ranks)
+                self.losses.append(found)
                 if len(self.losses) < plan.iterations:
                     yield None
             yield self._ended(lr)
@@ -116,7 +121,7 @@ class Pretraining:
             raise InputError(f"pretrain_lr: the loss is not finite in epoch {number}: expected a lower rate than {lr}")
         found = None
         if number % self.plan.eval_epochs == 0 or number == self.plan.epochs:
-            found = self.accuracy(self.network)
+            found = self.ranks.as_first(self.accuracy(self.network) if self.ranks.first else 0.0)
             if found > self.best_accuracy:
                 self.best, self.best_accuracy = deepcopy(self.network), found
         epoch = Epoch(number, lr, ce, triplet, found)
@@ -149,15 +154,21 @@ class Pretraining:
 
 
 def train_step(
-    network: ReidNetwork, optimizer: Optimizer, batch: Batch, target: Tensor, label_smoothing: float
+    network: ReidNetwork,
+    optimizer: Optimizer,
+    batch: Batch,
+    target: Tensor,
+    label_smoothing: float,
+    ranks: Ranks = ALONE,
 ) -> Tensor:
     """One step on the labelled batch; the (B, 3, H, W) target views only pass through. Its two losses: (2,)."""
-    pooled, logits = network(batch.views[0])
+    pooled, logits = map(ranks.whole, network(ranks.share(batch.views[0])))
     with torch.no_grad():
-        network(target)
+        network(ranks.share(target))
     ce, triplet = hard_losses(pooled, logits, batch.targets, label_smoothing)
     optimizer.zero_grad()
     (ce + triplet).backward()
+    ranks.sum_gradients(parameters_of(optimizer))
     optimizer.step()
     return torch.stack([ce.detach(), triplet.detach()])
 

@@ -24,6 +24,7 @@ from mutual.base.errors import Stopped
 from mutual.base.stopping import Stop
 from mutual.base.store import ask_room, written_beside
 from mutual.base.threads import threads
+from mutual.machine.gpus import in_queue
 
 PLACE = Path(".resume")
 ABANDONED = 14 * 24 * 3600  # seconds after which nobody comes back to a checkpoint
@@ -43,11 +44,11 @@ class Checkpoint:
     """The one of a stage, by the stage's ``name``; a new one takes the place of the old one.
 
     ``made_of``: see :func:`made_of`. ``seconds`` go by between two of them at least; with 0 none is written, nor is one
-    read.
+    read. Of processes that share one work all read it, and one ``writes``.
     """
 
-    def __init__(self, name: str, made_of: str, seconds: float, device: torch.device) -> None:
-        self.name, self.made_of, self.seconds = name, made_of, seconds
+    def __init__(self, name: str, made_of: str, seconds: float, device: torch.device, writes: bool = True) -> None:
+        self.name, self.made_of, self.seconds, self.writes = name, made_of, seconds, writes
         self.machine = f"{machine_of(device)}, torch {torch.__version__}, {threads()} threads"
         self.path = place_of(name, made_of)
         self.began = monotonic()
@@ -80,7 +81,7 @@ class Checkpoint:
     @property
     def due(self) -> bool:
         """Whether it is time to :meth:`keep`."""
-        return self.seconds > 0 and monotonic() >= self.next
+        return self.writes and self.seconds > 0 and monotonic() >= self.next
 
     def keep(self, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> bool:
         """Write where the work stands; False, and a line, where that is not possible: it goes on all the same."""
@@ -115,7 +116,8 @@ class Checkpoint:
 
         Where a signal asked to stop, raise :class:`mutual.base.errors.Stopped`; ``done`` is what is done by now.
         """
-        kept = (self.due or (stop.by is not None and self.seconds > 0)) and self.keep(tensors(), note())
+        last = stop.by is not None and self.writes and self.seconds > 0
+        kept = (self.due or last) and self.keep(tensors(), note())
         if stop.by is not None:
             there = "there" if kept else "an earlier point"
             lies = self.seconds > 0 and self.path.exists()
@@ -124,7 +126,8 @@ class Checkpoint:
 
     def done(self) -> None:
         """Delete it: the stage has made what it makes, or cannot go on from it."""
-        self.path.unlink(missing_ok=True)
+        if self.writes:
+            self.path.unlink(missing_ok=True)
 
 
 class Checkpoints:
@@ -153,7 +156,7 @@ def place_of(name: str, made_of: str) -> Path:
     when DVC's run cache has what would have been made: other checkpoints that are older than two weeks are deleted.
     """
     here = Path.cwd().parts
-    queued = ".dvc" in here
+    queued = in_queue(Path.cwd())
     folder = Path(*here[: here.index(".dvc")]) / PLACE / "experiments" if queued else PLACE
     ours = folder / (f"{name}-{made_of[:16]}.safetensors" if queued else f"{name}.safetensors")
     for old in folder.glob("*.safetensors"):

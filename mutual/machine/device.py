@@ -4,12 +4,16 @@ import ctypes
 import os
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mutual.base.errors import InputError
+from mutual.base.launched import local_rank, processes
 from mutual.base.threads import threads
+from mutual.machine.gpus import in_queue, settle_gpu
 
 CPU = torch.device("cpu")
 COLUMNS_FOR_BFLOAT16 = 32
@@ -22,11 +26,20 @@ KEPT_BYTES = (1 << 31) - 1
 def deterministic_device() -> torch.device:
     """The first GPU, or the CPU where there is none, with a line that says which, and the number of threads.
 
+    Of processes that share one work each has a GPU of its own, and so have those of DVC's queue. Raises
+    :class:`InputError` where there are not as many.
+
     Every later operation gives the same bytes each time. On the CPU all operations used here are deterministic as they
     are; the switch would only cost seconds of imports.
     """
     torch.set_num_threads(threads())  # as it is already, unless PyTorch was loaded before anybody settled the number
+    if processes() == 1 and in_queue(Path.cwd()):
+        settle_gpu(torch.cuda.device_count())  # which asks the driver, not CUDA
     gpu = torch.cuda.is_available()
+    if gpu and (ours := local_rank()):
+        if ours >= torch.cuda.device_count():
+            raise InputError(f"launcher: expected a GPU for each process, there are {torch.cuda.device_count()}")
+        torch.cuda.set_device(ours)
     print(f"on the {torch.cuda.get_device_name() if gpu else 'cpu'}, {torch.get_num_threads()} thread(s)", flush=True)
     if not gpu:
         _keep_memory()

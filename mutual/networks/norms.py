@@ -1,4 +1,4 @@
-"""Batch norms that see a part of the batch at a time."""
+"""What a network does with its batch as a whole, where it is to see a part of it: batch norms, and dropout."""
 
 import warnings
 
@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from mutual.machine.ranks import ALONE, Ranks
 
 
 class PartBatchNorm(_BatchNorm):
@@ -53,12 +55,33 @@ class PartBatchNorm(_BatchNorm):
         """Feature maps and vectors are both welcome."""
 
 
-def in_parts(network: nn.Module, groups: int, domains: bool) -> None:
+class SharedDropout(nn.Dropout):
+    """Dropout of a process's share of a batch: what one process draws for the whole batch, and of that its own."""
+
+    def __init__(self, p: float, ranks: Ranks, parts: int) -> None:
+        super().__init__(p)
+        self.ranks, self.parts = ranks, parts
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        if not self.training or not self.p:
+            return input
+        whole = F.dropout(input.new_ones(len(input) * self.ranks.count, *input.shape[1:]), self.p)
+        return input * self.ranks.share(whole, self.parts)
+
+
+def in_parts(network: nn.Module, groups: int, domains: bool, ranks: Ranks = ALONE) -> None:
     """Let every batch norm of the network normalise in ``groups`` chunks and, with ``domains``, the source apart.
+
+    Where several processes share the batch, each has as many of the chunks, and of what dropout draws its part.
 
     Tensors keep their names; the source's are new, ``….source.*``, and start as copies. Where neither is asked for,
     batch norms stay as they are. A warning says where the network has no other than its neck's.
     """
+    groups = ranks.groups(groups)
+    dropout = getattr(network, "dropout", None)
+    if ranks.count > 1 and isinstance(dropout, nn.Dropout):
+        network.dropout = SharedDropout(dropout.p, ranks, 2 if domains else 1)
     norms = [name for name, module in network.named_modules() if isinstance(module, _BatchNorm)]
     if norms == ["neck"] and (groups > 1 or domains):
         warnings.warn("bn_groups, dsbn: the backbone has no batch norm: they concern the neck's alone", stacklevel=2)

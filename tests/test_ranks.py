@@ -1,0 +1,132 @@
+"""Several processes share the work of a stage: what they make is what one makes, and none is lost with another."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import chdir
+from pathlib import Path
+from subprocess import PIPE
+
+import numpy as np
+import pytest
+import torch
+
+from mutual.base.errors import InputError
+from mutual.machine.ranks import ALONE, Ranks, join
+from tests.herd import choose, draw_clustered, made, stage
+from tests.ranks_run import ALL, by_processes, everything, features, launched, worst
+
+TRAIN = ("-m", "stages.train", "--round", "r01", "--after", "r00")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    """A tiny project up to the first clusters, the current folder."""
+    with pytest.MonkeyPatch.context() as patch, chdir(tmp_path):
+        draw_clustered(patch, bn_groups="2", iterations="12", dropout="0.5")
+        yield tmp_path
+
+
+def test_two_processes_are_one_with_two_groups(tmp_path: Path) -> None:
+    """All methods in both precisions, with dropout and with the source; `python -m tests.ranks_run` has four, too."""
+    alone, plain = everything(ALONE, 2, 6), features(ALONE)
+    found, ours, hashes = by_processes(2, tmp_path, 6)
+    assert found.keys() == alone.keys()
+    assert len(found) == ALL
+    assert len(hashes) == 1  # the same weights in both processes
+    for title, each in found.items():
+        near = 1e-10 if "float64" in title else 1e-4  # rounding grows with every step
+        one = alone[title]
+        assert worst(each.losses, one.losses) < near, title
+        assert worst(each.weights, one.weights) < near, title
+        assert worst(each.statistics, one.statistics) < near, title
+    assert (ours == plain).all()
+
+
+def done(count: int, *command: str) -> str:
+    """What so many processes say that do it."""
+    process = launched(count, *command, cwd=Path.cwd(), stdout=PIPE, stderr=PIPE)
+    said, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert said.count("made ") == 1  # they do not say all the same
+    return said
+
+
+def rank_of(parent: int, rank: int) -> int:
+    """The process of this rank that torchrun started."""
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            try:
+                above = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+                if above == parent and f"\0RANK={rank}\0".encode() in (place / "environ").read_bytes():
+                    return int(place.name)
+            except OSError:
+                continue
+    raise AssertionError("no such process")
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds a process by its environment")
+def test_stages_share_their_work_and_lose_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are the same bytes. A round that a process was killed in ends in a line and goes on from there."""
+    features = made("data/rounds/r01")
+    stage(monkeypatch, "train --round r01 --start r00")
+    alone = np.genfromtxt("metrics/losses/r01.csv", delimiter=",", skip_header=1)
+    done(2, "-m", "stages.extract", "--round", "r01", "--after", "r00")
+    assert made("data/rounds/r01") == features
+
+    assert "goes on" not in done(2, *TRAIN)
+    whole = made("models/r01", "metrics/losses/r01.csv")
+    shared = np.genfromtxt("metrics/losses/r01.csv", delimiter=",", skip_header=1)
+    np.testing.assert_allclose(shared[:3], alone[:3], rtol=1e-3)
+    shutil.rmtree("models/r01")
+
+    choose(checkpoint_seconds=1e-9)
+    training = launched(2, *TRAIN, cwd=project, stdout=PIPE, stderr=PIPE)
+    kept = Path(".resume/train-r01.safetensors")
+    while not kept.exists():
+        assert training.poll() is None, training.communicate()
+        time.sleep(0.02)
+    os.kill(rank_of(training.pid, 1), signal.SIGKILL)
+    _, errors = training.communicate(timeout=60)
+    assert training.returncode != 0
+    assert "another of the 2 processes has ended" in errors or "train-r01: stopped by SIGTERM after iteration" in errors
+    assert not Path("models/r01").exists()
+    assert "r01: goes on from iteration " in done(2, *TRAIN)
+    assert made("models/r01", "metrics/losses/r01.csv") == whole
+    assert not list(Path(".resume").iterdir())
+
+
+def test_a_number_of_processes_that_does_not_fit_is_refused() -> None:
+    assert Ranks(0, 2).groups(4) == 2
+    with pytest.raises(InputError, match=r"^launcher: expected a number of processes that divides bn_groups 4: 3$"):
+        Ranks(0, 3).groups(4)
+
+
+def test_a_process_by_itself_has_all() -> None:
+    assert join(torch.device("cpu")) is ALONE
+    batch = torch.arange(6.0)
+    assert ALONE.share(batch) is batch
+    assert ALONE.whole(batch) is batch
+    assert ALONE.runs_of(5) == [slice(0, 5)]
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_shares_are_equal_runs_of_each_part(count: int, parts: int) -> None:
+    batch = torch.arange(12)
+    shares = [Ranks(rank, count).share(batch, parts) for rank in range(count)]
+    assert [len(share) for share in shares] == [12 // count] * count
+    halves = batch.chunk(parts)
+    for rank, share in enumerate(shares):
+        expected = [half[rank * len(half) // count : (rank + 1) * len(half) // count] for half in halves]
+        assert share.tolist() == torch.cat(expected).tolist()
+
+
+@pytest.mark.parametrize("things", [0, 1, 5, 6, 7])
+def test_runs_cover_all_in_order(things: int) -> None:
+    runs = Ranks(0, 3).runs_of(things)
+    assert [i for run in runs for i in range(things)[run]] == list(range(things))
+    sizes = [run.stop - run.start for run in runs]
+    assert max(sizes) - min(sizes) <= 1
