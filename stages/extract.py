@@ -41,12 +41,12 @@ def main() -> str:
     made = made_of({"seeds": seeds, "source": len(source)}, inputs)
     kept = Checkpoints(f"extract-{args.round}", made, params.running.checkpoint_seconds, device)
     peers = [features for _, features in of_teachers(MODELS / args.start, seeds, images, device, kept, ranks)]
-    if not ranks.first:
-        kept.done()
-        return ""
-    for name, file in (("target", "features.npy"), ("source", "source_features.npy")):
-        write_array(ROUNDS / args.round / file, mean_features([features[name] for features in peers]))
-    write_json(ROUNDS / args.round / "agreement.json", agreement([features["target"] for features in peers], device))
+    if ranks.first:
+        for name, file in (("target", "features.npy"), ("source", "source_features.npy")):
+            write_array(ROUNDS / args.round / file, mean_features([features[name] for features in peers]))
+        told = agreement([features["target"] for features in peers], device)
+        write_json(ROUNDS / args.round / "agreement.json", told)
+    ranks.end()
     kept.done()
     return str(ROUNDS / args.round / "features.npy")
 

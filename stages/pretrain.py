@@ -52,6 +52,7 @@ def main() -> str:
     height, width = target.shape[1:3]
     trains = params.start.pretrained == NONE and params.source.root != NONE
     if not trains and not ranks.first:
+        ranks.end()
         return ""
     if params.start.pretrained != NONE:
         given = peer_path(Path(params.start.pretrained), seed)
@@ -59,6 +60,7 @@ def main() -> str:
         print(f"peer {seed}: {given}")
         write_curve(curve, [])
         write_peer(out, network, network, peer)
+        ranks.end()
         return str(out)
     if params.source.root == NONE:
         network = initial_network(form, 0, params.start.weights, seed, (height, width))
@@ -66,6 +68,7 @@ def main() -> str:
         print(f"peer {seed}: {params.start.weights}, with no source to train on")
         write_curve(curve, [])
         write_peer(out, network, network, Peer(form, 0, height, width, 0, made_by, *network.normalisation))
+        ranks.end()
         return str(out)
 
     images, index = read_split(source, "train")
@@ -102,14 +105,13 @@ def main() -> str:
                 bar.note(epoch=f"{ended.number}", ce=f"{ended.cross_entropy:.3f}", triplet=f"{ended.triplet:.3f}")
                 show(ended)
             if going.iterations < total:
-                ranks.heed(stop)
-                checkpoint.between(stop, going.tensors, going.note, f"iteration {going.iterations}")
-    if not ranks.first:
-        return ""
-    write_curve(curve, going.epochs)
-    best = going.best
-    peer = Peer(form, best.classifier.out_features, height, width, 0, {"pretrain": made_by}, mean, std)
-    write_peer(out, best, best, peer)
+                checkpoint.between(ranks.agreed(stop), going.tensors, going.note, f"iteration {going.iterations}")
+    if ranks.first:
+        write_curve(curve, going.epochs)
+        best = going.best
+        peer = Peer(form, best.classifier.out_features, height, width, 0, {"pretrain": made_by}, mean, std)
+        write_peer(out, best, best, peer)
+    ranks.end()
     checkpoint.done()
     return str(out)
 

@@ -98,14 +98,15 @@ def main() -> str:
                 bar.note(loss=f"{float(losses[0]):.3f}")
                 live(done + len(history), dict(zip(terms, losses.tolist(), strict=True)))
             if not ended:
-                ranks.heed(stop)
-                checkpoint.between(stop, partial(standing.tensors, history), dict, f"iteration {len(history)}")
-    if not ranks.first:
-        return ""
-    for before, path, student, teacher in zip(start, new, students, teachers or students, strict=True):
-        write_continued(before, path, student, teacher, plan.iterations, made_by)
-    write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), labels))
-    write_losses(LOSSES / f"{args.round}.csv", terms, history, done)
+                checkpoint.between(
+                    ranks.agreed(stop), partial(standing.tensors, history), dict, f"iteration {len(history)}"
+                )
+    if ranks.first:
+        for before, path, student, teacher in zip(start, new, students, teachers or students, strict=True):
+            write_continued(before, path, student, teacher, plan.iterations, made_by)
+        write_handover(MODELS / args.round, Handover(material.eps, refinery.state(), labels))
+        write_losses(LOSSES / f"{args.round}.csv", terms, history, done)
+    ranks.end()
     checkpoint.done()
     return str(MODELS / args.round)
 

@@ -1,8 +1,8 @@
 """What several processes make of an iteration, beside one.
 
-As a command it prints the table of 1, 2 and 4 processes: python -m tests.ranks_run. Started by torchrun, with a folder
-and a number of iterations behind it, it trains every case and leaves there what the first process got; of the others a
-hash, which is to be the same.
+As a command it prints the table of 1, 2 and 4 processes: python -m tests.ranks_run. Started by torchrun, with a
+folder, a number of iterations and precisions behind it, it trains every case and leaves there what the first process
+got; of each process a hash, which is to be the same.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -36,7 +36,7 @@ from mutual.refineries.contract import find_refinery
 ROOT = Path(__file__).resolve().parents[1]
 CLUSTERS, WIDTH, BATCH = 6, 24, 16
 ITERATIONS = 20
-ALL = 20  # cases times precisions
+ALL = 10  # cases, with pre-training
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -183,10 +183,11 @@ def pretrained(dtype: torch.dtype, ranks: Ranks, groups: int, iterations: int) -
     return found_by(losses, [made], {}, (perf_counter() - started) / iterations)
 
 
-def everything(ranks: Ranks, groups: int, iterations: int) -> dict[str, Found]:
-    """All cases in both precisions, and features."""
+def everything(ranks: Ranks, groups: int, iterations: int, dtypes: Sequence[str]) -> dict[str, Found]:
+    """All cases in these precisions."""
     found = {}
-    for name, dtype in DTYPES.items():
+    for name in dtypes:
+        dtype = DTYPES[name]
         for title, case in CASES.items():
             found[f"{title}, {name}"] = adapted(case, dtype, ranks, groups, iterations)
         found[f"pre-training, {name}"] = pretrained(dtype, ranks, groups, iterations)
@@ -200,11 +201,11 @@ def features(ranks: Ranks) -> np.ndarray:
     return extract(frozen, pixels, CPU, "features", ranks=ranks)
 
 
-def worker(folder: Path, iterations: int) -> None:
+def worker(folder: Path, iterations: int, dtypes: Sequence[str]) -> None:
     """One of the processes."""
     torch.set_num_threads(1)
     ranks = join(CPU)
-    found = everything(ranks, ranks.count, iterations)
+    found = everything(ranks, ranks.count, iterations, dtypes)
     ours = features(ranks)
     seen = hashlib.sha256(ours.tobytes() + b"".join(each.weights.tobytes() for each in found.values())).hexdigest()
     (folder / f"{ranks.rank}.txt").write_text(seen, encoding="utf-8")
@@ -220,11 +221,12 @@ def launched(count: int, *command: str, **options: Any) -> subprocess.Popen[str]
     return subprocess.Popen(run, env=environment, text=True, **({"cwd": ROOT} | options))
 
 
-def by_processes(count: int, folder: Path, iterations: int) -> tuple[dict[str, Found], np.ndarray, set[str]]:
+def by_processes(
+    count: int, folder: Path, iterations: int, dtypes: Sequence[str]
+) -> tuple[dict[str, Found], np.ndarray, set[str]]:
     """What so many got, and their hashes."""
-    process = launched(
-        count, "-m", "tests.ranks_run", str(folder), str(iterations), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    command = ["-m", "tests.ranks_run", str(folder), str(iterations), *dtypes]
+    process = launched(count, *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said, _ = process.communicate(timeout=600)
     assert process.returncode == 0, said
     with np.load(folder / "found.npz") as file:
@@ -246,9 +248,9 @@ def table() -> None:
     """Each number of processes beside one that cuts the batch into as many groups."""
     print("processes,case,losses,weights,statistics,features,seconds an iteration,of one process")
     for count in (2, 4):
-        alone, plain = everything(ALONE, count, ITERATIONS), features(ALONE)
+        alone, plain = everything(ALONE, count, ITERATIONS, [*DTYPES]), features(ALONE)
         with tempfile.TemporaryDirectory() as folder:
-            found, ours, hashes = by_processes(count, Path(folder), ITERATIONS)
+            found, ours, hashes = by_processes(count, Path(folder), ITERATIONS, [*DTYPES])
         same = "same bytes" if (ours == plain).all() and len(hashes) == 1 else "differ"
         for title, each in found.items():
             one = alone[title]
@@ -259,7 +261,7 @@ def table() -> None:
 
 if __name__ == "__main__":
     if processes() > 1:
-        worker(Path(sys.argv[1]), int(sys.argv[2]))
+        worker(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])
     else:
         torch.set_num_threads(1)
         table()

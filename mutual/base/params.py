@@ -284,10 +284,12 @@ class Page(View):
 
 
 class Running(View):
-    """What no result depends on: no stage runs again for it."""
+    """How the work is done, not what it is: no stage reads these keys for what it makes."""
 
     checkpoint_seconds: Annotated[float, Field(ge=0, le=86_400)]
-    launcher: Annotated[str, Field(pattern=r"^(python|torchrun|srun)(3(\.\d+)?)?( [^\r\n]*)?$", max_length=500)]
+    launcher: Annotated[
+        str, Field(pattern=r"^(srun( [^\r\n]+)? )?(python|torchrun)(3(\.\d+)?)?( [^\r\n]*)?$", max_length=500)
+    ]
 
 
 class Params(BaseModel):

@@ -29,7 +29,8 @@ class Progress(tqdm):
         if total is None and isinstance(iterable, Sized):
             total = len(iterable)
         keys: dict[str, Any] = {"desc": desc, "unit": unit, "total": total, "initial": initial, "leave": False}
-        keys["disable"] = rank() > 0
+        if rank() > 0:
+            keys["disable"] = True
         if self.in_lines:
             form = ENDLESS if total is None else LINE
             # to a file of its own: what tqdm clears when it closes is no line

@@ -20,9 +20,15 @@ WATCH = "end with parent"
 
 
 class Stop:
-    """``by`` is the signal that asked, and None before."""
+    """``by`` is the signal that asked, and None before; it came at ``at``, in seconds of the monotonic clock."""
 
     by: signal.Signals | None = None
+    at: float = 0.0
+
+    def ask(self, by: int) -> None:
+        """Take note of the signal, unless another came before."""
+        if self.by is None:
+            self.by, self.at = signal.Signals(by), time.monotonic()
 
 
 @contextmanager
@@ -34,14 +40,11 @@ def stop_asked() -> Iterator[Stop]:
     background, stays ignored.
     """
     stop = Stop()
-    at = 0.0
 
     def note(number: int, _: FrameType | None) -> None:
-        nonlocal at
-        if stop.by is None:
-            stop.by, at = signal.Signals(number), time.monotonic()
-        elif time.monotonic() - at > AGAIN:
+        if stop.by is not None and time.monotonic() - stop.at > AGAIN:
             raise KeyboardInterrupt
+        stop.ask(number)
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
     heeded = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}

@@ -20,7 +20,7 @@ from mutual.networks.reid import ReidNetwork, inference
 
 # small on a CPU, so that the feature maps of a layer stay in its caches
 BATCH = {"cpu": 16, "cuda": 256}
-FEATURES = "features"
+FEATURES, FIRST = "features", "first"
 
 
 @torch.inference_mode()
@@ -41,10 +41,12 @@ def extract(
     whole, size = np.empty((len(images), network.backbone.width), np.float32), BATCH[device.type]
     runs = [slice(size * run.start, size * run.stop) for run in ranks.runs_of(-(-len(images) // size))]
     ours, features = images[runs[ranks.rank]], whole[runs[ranks.rank]]
-    done = 0
-    if checkpoint and (found := checkpoint.found()):
-        done = len(found.tensors[FEATURES])
-        features[:done] = found.tensors[FEATURES].numpy()
+    first, done = runs[ranks.rank].start, 0
+    # of processes that share the work on another kind of device, with batches of another size, others would be ours
+    if checkpoint and (found := checkpoint.found()) and int(found.tensors[FIRST]) == first:
+        kept = found.tensors[FEATURES][: len(ours)].numpy()
+        done = len(kept) if len(kept) == len(ours) else len(kept) // size * size
+        features[:done] = kept[:done]
     starts = range(done, len(ours), size)
     batches = -(-len(ours) // size)
     with stop_asked() if checkpoint else nullcontext(Stop()) as stop:
@@ -54,21 +56,20 @@ def extract(
             if checkpoint:
                 done = min(start + size, len(ours))
                 said = f"{done} of {len(ours)} images"
-                checkpoint.between(stop, partial(_rows, features, done), dict, said)
-    if checkpoint and len(starts):
-        checkpoint.keep_whole(_rows(features, len(features)))
-    ranks.fill(torch.from_numpy(whole), runs)
-    features = whole
+                checkpoint.between(stop, partial(_rows, features, first, done), dict, said)
     if not np.isfinite(features).all():
         raise InputError(f"{label}: the features are not finite: expected a network that has not diverged")
     if blank := int((~features.any(1)).sum()):
-        raise InputError(f"{label}: {blank} of {len(images)} features are 0: expected a network that sees something")
-    return features
+        raise InputError(f"{label}: {blank} of {len(ours)} features are 0: expected a network that sees something")
+    if checkpoint and len(starts):
+        checkpoint.keep_whole(_rows(features, first, len(features)))
+    ranks.fill(torch.from_numpy(whole), runs)
+    return whole
 
 
-def _rows(features: np.ndarray, count: int) -> dict[str, torch.Tensor]:
-    """What a checkpoint keeps: the first so many."""
-    return {FEATURES: torch.from_numpy(features[:count])}
+def _rows(features: np.ndarray, first: int, count: int) -> dict[str, torch.Tensor]:
+    """What a checkpoint keeps: the first so many of the rows that begin at ``first`` of the set."""
+    return {FEATURES: torch.from_numpy(features[:count]), FIRST: torch.tensor(first)}
 
 
 def of_teachers(

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mutual.base.errors import Stopped
+from mutual.base.launched import processes
 from mutual.base.stopping import Stop
 from mutual.base.store import ask_room, written_beside
 from mutual.base.threads import threads
@@ -49,7 +50,8 @@ class Checkpoint:
 
     def __init__(self, name: str, made_of: str, seconds: float, device: torch.device, writes: bool = True) -> None:
         self.name, self.made_of, self.seconds, self.writes = name, made_of, seconds, writes
-        self.machine = f"{machine_of(device)}, torch {torch.__version__}, {threads()} threads"
+        shared = f", {processes()} processes" if processes() > 1 else ""
+        self.machine = f"{machine_of(device)}, torch {torch.__version__}, {threads()} threads{shared}"
         self.path = place_of(name, made_of)
         self.began = monotonic()
         self.next = self.began + seconds
@@ -63,6 +65,8 @@ class Checkpoint:
                 told = json.loads(file.metadata()[NOTE])
                 same, machine = told[MADE_OF] == self.made_of, told[MACHINE]
                 tensors = {key: file.get_tensor(key) for key in list(file.keys())} if same else {}
+        except FileNotFoundError:  # another process of those that share the work has just thrown it away
+            return None
         except (SafetensorError, KeyError, TypeError, ValueError, RecursionError):
             self.thrown_away("it is damaged")
             return None

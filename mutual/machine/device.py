@@ -34,7 +34,7 @@ def deterministic_device() -> torch.device:
     """
     torch.set_num_threads(threads())  # as it is already, unless PyTorch was loaded before anybody settled the number
     if processes() == 1 and in_queue(Path.cwd()):
-        settle_gpu(torch.cuda.device_count())  # which asks the driver, not CUDA
+        settle_gpu(torch.cuda.device_count())  # which asks the driver, as long as nobody has begun with CUDA
     gpu = torch.cuda.is_available()
     if gpu and (ours := local_rank()):
         if ours >= torch.cuda.device_count():

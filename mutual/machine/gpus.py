@@ -11,6 +11,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
+from mutual.base.errors import InputError
+
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LOOK = 0.5  # seconds between two looks, where all are taken
 
@@ -23,14 +27,18 @@ def in_queue(folder: Path) -> bool:
 def settle_gpu(count: int) -> None:
     """Of ``count`` GPUs let this process see one that no other of the queue has; wait where there is none.
 
-    Before anybody asks CUDA for them. With one GPU, or none, nothing happens.
+    Before anybody asks CUDA for them. With one GPU, or none, nothing happens. Raises :class:`InputError` where that is
+    not possible.
     """
     if count < 2 or sys.platform == "win32":
         return
-    named = os.environ.get(VISIBLE, "").split(",")
-    devices = named if len(named) == count else [str(i) for i in range(count)]
-    folder = Path(tempfile.gettempdir()) / f"gpus-of-queues-{os.getuid()}"
-    os.environ[VISIBLE] = taken = take(devices, folder)
+    named = os.environ.get(VISIBLE)
+    devices = [str(i) for i in range(count)] if named is None else [each.strip() for each in named.split(",")][:count]
+    os.environ[VISIBLE] = taken = take(
+        devices, Path(tempfile.gettempdir()) / f"mutual-mean-teaching-gpus-{os.getuid()}"
+    )
+    if torch.cuda.device_count() > 1:  # nobody but CUDA told how many there are, and it goes on as it has begun
+        raise InputError(f"{VISIBLE}: expected to name one GPU for each worker of the queue: it cannot be set here")
     print(f"GPU {taken} of {', '.join(devices)}", flush=True)
 
 
@@ -38,7 +46,9 @@ def take(devices: Sequence[str], folder: Path) -> str:
     """One of the devices, for as long as this process lives; who holds which is told by locks in the folder."""
     import fcntl
 
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.lstat().st_uid != os.getuid() or folder.is_symlink():
+        raise InputError(f"{folder}: expected a folder of your own, for locks")
     said = False
     while True:
         for device in devices:

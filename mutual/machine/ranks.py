@@ -6,13 +6,12 @@ teachers and a refinery's state are the same in all. Batch norms see the share a
 into in one process. The first process alone writes.
 """
 
-import atexit
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
-from signal import Signals
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -21,6 +20,7 @@ from mutual.base.errors import InputError
 from mutual.base.launched import processes, rank
 from mutual.base.stopping import Stop
 
+MEETING = timedelta(minutes=10)  # until all are there
 # one process tests or writes while the others wait; that one died they hear at once, from the launcher too
 PATIENCE = timedelta(days=1)
 
@@ -36,6 +36,11 @@ class Ranks:
 
     rank: int = 0
     count: int = 1
+    group: Any = field(default=None, compare=False)  # PyTorch's, by which they speak
+
+    def __deepcopy__(self, _: dict[int, Any]) -> "Ranks":
+        """A network that is copied stays with the same processes."""
+        return self
 
     @property
     def first(self) -> bool:
@@ -73,7 +78,7 @@ class Ranks:
             return share
         every = [torch.empty_like(share, requires_grad=False) for _ in range(self.count)]
         with self._together():
-            distributed.all_gather(every, share.detach().contiguous())
+            distributed.all_gather(every, share.detach().contiguous(), group=self.group)
         every[self.rank] = share
         return torch.cat([each.chunk(parts)[part] for part in range(parts) for each in every])
 
@@ -84,7 +89,7 @@ class Ranks:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         with self._together():
-            distributed.all_reduce(flat)
+            distributed.all_reduce(flat, group=self.group)
         for gradient, total in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
             gradient.copy_(total.view(gradient.shape))
 
@@ -95,7 +100,7 @@ class Ranks:
         for owner, run in enumerate(runs):
             if len(rows[run]):
                 with self._together():
-                    distributed.broadcast(rows[run], owner)
+                    distributed.broadcast(rows[run], owner, group=self.group)
 
     def as_first(self, figure: float) -> float:
         """The first process's, to each of them."""
@@ -103,28 +108,48 @@ class Ranks:
             return figure
         told = torch.tensor(figure, dtype=torch.float64)
         with self._together():
-            distributed.broadcast(told, 0)
+            distributed.broadcast(told, 0, group=self.group)
         return float(told)
 
-    def heed(self, stop: Stop) -> None:
-        """Let a signal that one of them was sent stop all, after the same iteration."""
+    def agreed(self, stop: Stop) -> Stop:
+        """What all know of a signal that one of them was sent: all stop after the same iteration.
+
+        One that comes while they ask each other counts the next time.
+        """
         if self.count == 1:
-            return
-        number = torch.tensor(int(stop.by or 0))
-        with self._together():
-            distributed.all_reduce(number, distributed.ReduceOp.MAX)
+            return stop
+        number = self._largest([float(stop.by or 0)])[0]
+        agreed = Stop()
         if number:
-            stop.by = Signals(int(number))
+            agreed.ask(int(number))
+            stop.ask(int(number))  # others will send it here, too
+        return agreed
 
     def check_same(self, figure: int, what: str) -> None:
-        """Raise :class:`InputError` where the processes do not have the same ``figure``."""
-        if self.as_first(figure) != figure:
-            raise InputError(f"launcher: {what}: expected one folder for the processes of all machines")
+        """Raise :class:`InputError`, in all, where they do not have the same ``figure``."""
+        if self.count > 1:
+            largest, smallest = self._largest([figure, -figure])
+            if largest != -smallest:
+                raise InputError(f"launcher: {what}: expected one folder for the processes of all machines")
+
+    def end(self) -> None:
+        """Wait until all are here, the first when it has written; then part."""
+        if self.count > 1:
+            self._largest([0.0])
+            distributed.destroy_process_group()
+
+    def _largest(self, figures: Sequence[float]) -> list[float]:
+        told = torch.tensor(figures, dtype=torch.float64)
+        with self._together():
+            distributed.all_reduce(told, distributed.ReduceOp.MAX, group=self.group)
+        return told.tolist()
 
     @contextmanager
     def _together(self) -> Iterator[None]:
         try:
             yield
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             said = str(error).splitlines()[0]
             raise InputError(f"launcher: another of the {self.count} processes has ended: {said}") from None
@@ -140,9 +165,10 @@ def join(device: torch.device) -> Ranks:
     """
     if processes() == 1:
         return ALONE
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        distributed.init_process_group(backend, timeout=MEETING)
+        group = distributed.new_group(backend=backend, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise InputError(f"launcher: the processes cannot meet: {str(error).splitlines()[0]}") from None
-    atexit.register(distributed.destroy_process_group)
-    return Ranks(rank(), processes())
+    return Ranks(rank(), processes(), group)
