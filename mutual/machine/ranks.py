@@ -6,6 +6,7 @@ teachers and a refinery's state are the same in all. Batch norms see the share a
 into in one process. The first process alone writes.
 """
 
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -151,6 +152,9 @@ class Ranks:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
+            if self.rank < 2 and hasattr(signal, "pthread_sigmask"):
+                # the launcher ends this process, too, but not before it has said why: one of the first two lives
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
             said = str(error).splitlines()[0]
             raise InputError(f"launcher: another of the {self.count} processes has ended: {said}") from None
 
