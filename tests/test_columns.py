@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mutual.base.columns import header_of, integers, numbers, read_columns
+from mutual.base.columns import header_of, integers, numbers, read_columns, table_of, write_table
 from mutual.base.errors import InputError
 
 HEADER = ["file", "pid", "camid"]
@@ -118,3 +118,10 @@ def test_numbers_and_empty_fields() -> None:
 def test_what_is_no_finite_number_is_refused_by_its_row(text: str) -> None:
     with pytest.raises(InputError, match=r"^a\.csv: loss of row 1: expected a finite number, found "):
         numbers(Path("a.csv"), "loss", [text])
+
+
+def test_a_table_is_read_back_whatever_its_texts(tmp_path: Path) -> None:
+    texts = ["a.jpg", "a,b", 'a"b', "a\nb", "a\rb", "a\r\nb", "\r", " a ", "é", "\udcff", "", "'a'"]
+    write_table(tmp_path / "table.csv", ["file", "row"], zip(texts, range(len(texts)), strict=True))
+    assert read_columns(tmp_path / "table.csv", ["file", "row"]) == [texts, [str(i) for i in range(len(texts))]]
+    assert table_of(["file", "row"], [("a.jpg", 1), ("a b.jpg", 2)]) == b"file,row\na.jpg,1\na b.jpg,2\n"

@@ -99,6 +99,7 @@ def test_numbers_in_scientific_notation_are_numbers(tmp_path: Path, rounds_file:
     ("key", "fault"),
     [
         ("alhpa", "alhpa: unknown parameter, did you mean alpha?"),
+        ("''", "'': unknown parameter"),
         ("learning_rate", "learning_rate: unknown parameter"),
         ("network", "network: unknown parameter"),  # a view's name, in which keys stand in the code alone
         ("name", "name: unknown parameter"),  # a field of the two data sets

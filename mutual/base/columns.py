@@ -1,17 +1,34 @@
-"""Reads tables of comma-separated values: which columns they have, and what stands in these."""
+"""Reads and writes tables of comma-separated values: which columns they have, and what stands in these."""
 
 import csv
+import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mutual.base.errors import InputError, shown
-from mutual.base.store import existing
+from mutual.base.store import existing, write_bytes
 
 INT64 = np.iinfo(np.int64)
+
+
+def table_of(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A table that :func:`read_columns` reads back as it is, whatever the texts; those that are not UTF-8, too."""
+    text = io.StringIO()
+    plain = csv.writer(text, lineterminator="\n")
+    # Python below 3.13 takes a carriage return within a text, as in a file's name, for none of the ends of a line
+    quoted = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in (header, *rows):
+        (quoted if any("\r" in str(cell) for cell in row) else plain).writerow(row)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write what :func:`table_of` makes."""
+    write_bytes(path, table_of(header, rows))
 
 
 def read_columns(

@@ -518,7 +518,7 @@ def _unknown(key: object) -> str:
         return f"{shown(key)}: unknown parameter"
     if key in METHODS:
         return f"{key}: expected its keys below it: {', '.join(keys_of(key))}"
-    below = [name for name in PLACES if name.partition(".")[2] == key]
+    below = [name for name in PLACES if key and name.partition(".")[2] == key]
     meant = below or get_close_matches(key[:100], PLACES, n=1)
     name = key if re.fullmatch(r"[\w.-]{1,60}", key) else shown(key)
     return f"{name}: unknown parameter" + "".join(f", did you mean {each}?" for each in meant)

@@ -1,6 +1,5 @@
 """The pseudo labels of a round: a cluster for each target training image, and more where a method gives it."""
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,9 +9,9 @@ from typing import NotRequired
 import numpy as np
 from typing_extensions import TypedDict  # pydantic wants this one below Python 3.12
 
-from mutual.base.columns import header_of, integers, numbers, read_columns
+from mutual.base.columns import header_of, integers, numbers, read_columns, write_table
 from mutual.base.errors import InputError, shown
-from mutual.base.store import read_json, written_beside
+from mutual.base.store import read_json
 
 COLUMNS = ["file", "cluster"]
 MORE = ["weight", "kept", "soft"]  # optional, in this order
@@ -53,14 +52,7 @@ def write_pseudo_labels(path: Path, files: Sequence[str], labels: PseudoLabels) 
         columns["kept"] = labels.kept.astype(int).tolist()
     if labels.soft is not None:
         columns["soft"] = [" ".join(f"{c}:{row[c]:.9g}" for c in np.flatnonzero(row)) for row in labels.soft]
-    # surrogateescape: a file name need not be valid UTF-8
-    with (
-        written_beside(path) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+    write_table(path, list(columns), zip(*columns.values(), strict=True))
 
 
 def read_pseudo_labels(path: Path, files: Sequence[str]) -> PseudoLabels:

@@ -4,8 +4,6 @@ Beside a packed array lies its index as a table: ``file,pid,camid``, and behind 
 further, which nothing that is computed here depends on. A pid that is not known is an empty cell.
 """
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mutual.base.columns import header_of, integers, read_columns
+from mutual.base.columns import header_of, integers, read_columns, write_table
 from mutual.base.errors import InputError
-from mutual.base.store import read_array, written_beside
+from mutual.base.store import read_array
 
 COLUMNS = ["file", "pid", "camid"]
 UNKNOWN = -1  # nobody said who this is
@@ -38,13 +36,8 @@ def write_index(path: Path, index: Index, further: Mapping[str, Sequence[str]] |
     """Write one split's ``file,pid,camid`` lines, each with the texts of the ``further`` columns behind them."""
     pids = ["" if pid == UNKNOWN else pid for pid in index.pid.tolist()]
     columns = {} if further is None else further
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*COLUMNS, *columns])
-    writer.writerows(zip(index.file, pids, index.camid.tolist(), *columns.values(), strict=True))
-    with written_beside(path) as temporary:
-        # a file name need not be valid UTF-8: its bytes are kept
-        temporary.write_bytes(text.getvalue().encode("utf-8", "surrogateescape"))
+    rows = zip(index.file, pids, index.camid.tolist(), *columns.values(), strict=True)
+    write_table(path, [*COLUMNS, *columns], rows)
 
 
 def read_index(path: Path) -> Index:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mutual.base.columns import integers, read_columns
+from mutual.base.columns import integers, read_columns, write_table
 from mutual.base.errors import InputError, one_line
 from mutual.base.progress import Progress
 from mutual.base.store import ask_room, read_array, read_json, write_json, written_beside
@@ -17,7 +17,6 @@ from mutual.machine.processes import in_order
 from mutual.search.decoding import PIECE, Piece, pieces
 from mutual.search.listing import Listing
 from mutual.search.parts import begun, is_done, read_part, write_part
-from mutual.search.results import write_rows
 from mutual.search.teachers import Teachers
 
 WRITTEN = FEATURES, IMAGES, LEFT_OUT = "features.npy", "images.csv", "left_out.csv"
@@ -122,8 +121,8 @@ def _join(jobs: Sequence[Piece], out: Path, length: int, strict: bool) -> None:
         np.lib.format.write_array_header_1_0(file, header)
         for n in range(len(jobs)):
             file.write(read_part(out / PARTS, n, length)[0].data)
-    write_rows(out / IMAGES, ["file", "row"], list(zip(files, range(len(files)), strict=True)))
-    write_rows(out / LEFT_OUT, ["file", "reason"], left_out)
+    write_table(out / IMAGES, ["file", "row"], zip(files, range(len(files)), strict=True))
+    write_table(out / LEFT_OUT, ["file", "reason"], left_out)
 
 
 def _refuse(path: Path, reason: str, more: int = 0) -> None:

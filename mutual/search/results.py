@@ -1,14 +1,12 @@
 """What a search found, and tables as CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mutual.base.store import write_bytes
+from mutual.base.columns import write_table
 
 NOTHING = "nothing else lies in the gallery"
 
@@ -30,13 +28,4 @@ def write_results(path: Path, found: Sequence[Found]) -> None:
         for one in found
         for rank, (file, distance) in enumerate(zip(one.files, one.distance.tolist(), strict=True), start=1)
     ]
-    write_rows(path, ["query", "rank", "file", "distance"], rows)
-
-
-def write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Write CSV; a file name need not be UTF-8: its bytes are kept."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    write_table(path, ["query", "rank", "file", "distance"], rows)

@@ -1,14 +1,12 @@
 """Packed pictures of mixed sizes with their masks: all pixels one after the other, and a table of the sizes."""
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mutual.base.columns import integers, read_columns
+from mutual.base.columns import integers, read_columns, table_of
 from mutual.base.errors import InputError
 from mutual.base.store import ask_room, read_array, written_beside
 
@@ -52,15 +50,8 @@ def write_pictures(folder: Path, sizes: Sizes, pictures: Iterable[tuple[np.ndarr
                     raise ValueError(f"expected {shape} pixels and mask of uint8, got {image.shape}, {mask.shape}")
                 pixels.write(np.ascontiguousarray(image).data)
                 masks.write(np.ascontiguousarray(mask).data)
-        table_path.write_bytes(_table(sizes))
-
-
-def _table(sizes: Sizes) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(zip(sizes.file, sizes.height.tolist(), sizes.width.tolist(), strict=True))
-    return text.getvalue().encode("utf-8", "surrogateescape")
+        rows = zip(sizes.file, sizes.height.tolist(), sizes.width.tolist(), strict=True)
+        table_path.write_bytes(table_of(COLUMNS, rows))
 
 
 class Pictures:
