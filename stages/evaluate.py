@@ -26,8 +26,9 @@ from mutual.evaluation.quality import diagnosis
 from mutual.evaluation.ranking import euclidean, rank_blocks
 from mutual.evaluation.retrieval import KEPT, write_features, write_ranking
 from mutual.images.index import read_index, write_index
-from mutual.machine.checkpoints import Checkpoints, made_of
+from mutual.machine.checkpoints import Checkpoints
 from mutual.machine.device import deterministic_device
+from mutual.machine.making import made_of
 from stages import MODELS, PACKED, RESULTS, RETRIEVAL, ROUNDS
 from stages.door import arguments
 

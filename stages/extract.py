@@ -15,8 +15,9 @@ from mutual.base.store import write_array, write_json
 from mutual.clusters.label_free import agreement
 from mutual.evaluation.features import mean_features, of_teachers
 from mutual.images.index import read_images
-from mutual.machine.checkpoints import Checkpoints, made_of
+from mutual.machine.checkpoints import Checkpoints
 from mutual.machine.device import deterministic_device
+from mutual.machine.making import made_of
 from mutual.machine.ranks import join
 from stages import MODELS, PACKED, ROUNDS
 from stages.door import AFTER, arguments

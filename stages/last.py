@@ -27,8 +27,9 @@ from mutual.evaluation.features import mean_features, of_teachers
 from mutual.evaluation.retrieval import write_features
 from mutual.images.index import read_cameras, read_images
 from mutual.learning.handover import read_handover
-from mutual.machine.checkpoints import Checkpoints, made_of
+from mutual.machine.checkpoints import Checkpoints
 from mutual.machine.device import deterministic_device
+from mutual.machine.making import made_of
 from mutual.machine.streams import numpy_stream
 from mutual.networks.peers import peer_path, read_classifier
 from stages import ADAPTED, MODELS, PACKED, RETRIEVAL

@@ -1,7 +1,8 @@
 """Image folders -> packed uint8 arrays and their index.
 
 Reads the folder that source_root or target_root names; writes data/packed/<set>/{train,query,gallery}.{npy,csv}, and
-prints what was read and what was left out. Of a source_root none all of these are empty.
+prints what was read and what was left out. Of a source_root none all of these are empty. Where it was stopped or killed
+it goes on from what lies beside them.
 Example: python -m stages.prepare --set target
 """
 
@@ -16,12 +17,15 @@ from mutual.base.errors import InputError, run
 from mutual.base.params import NONE, read_params
 from mutual.base.store import ask_room, folder_beside
 from mutual.datasets.checks import check_counts, check_source, check_target, table
+from mutual.datasets.fingerprint import fingerprint
+from mutual.datasets.half_packed import half_packed
 from mutual.datasets.layouts import read_dataset
 from mutual.datasets.own import numbered
 from mutual.datasets.packing import pack
 from mutual.datasets.places import image_folders
 from mutual.datasets.tracked import unseen
 from mutual.images.index import write_index
+from mutual.machine.making import made_of
 from mutual.machine.processes import cpus
 from stages import PACKED
 from stages.door import arguments
@@ -55,10 +59,13 @@ def main() -> str:
 
     pixels = 3 * params.size.image_height * params.size.image_width
     ask_room(packed, 2 * pixels * sum(map(len, splits.values())))  # there, and in DVC's cache
-    with folder_beside(packed) as beside:
+    size, seconds = (params.size.image_height, params.size.image_width), params.running.checkpoint_seconds
+    made = made_of({"size": size, "images": [fingerprint(root, index.file) for index in splits.values()]}, [])
+    with folder_beside(packed) as beside, half_packed(packed, made) as half:
         for split, index in splits.items():
-            size = params.size.image_height, params.size.image_width
-            pack(root, index.file, beside / f"{split}.npy", *size, cpus(), f"{name} {split}")
+            pack(root, index.file, half / f"{split}.npy", *size, cpus(), f"{name} {split}", seconds)
+        for split, index in splits.items():
+            os.replace(half / f"{split}.npy", beside / f"{split}.npy")
             write_index(beside / f"{split}.csv", index, further.get(split))
     return str(packed)
 

@@ -29,8 +29,9 @@ from mutual.images.index import read_images, read_split
 from mutual.learning.batches import Cut, Streams
 from mutual.learning.live import live_curves
 from mutual.learning.pretraining import Epoch, Plan, Pretraining, batches_of, write_curve
-from mutual.machine.checkpoints import Checkpoint, made_of
+from mutual.machine.checkpoints import Checkpoint
 from mutual.machine.device import deterministic_device
+from mutual.machine.making import made_of
 from mutual.machine.ranks import join
 from mutual.machine.streams import integer_seed
 from mutual.networks.norms import in_parts

@@ -30,8 +30,9 @@ from mutual.learning.batches import Cut, Streams
 from mutual.learning.handover import Handover, read_handover, write_handover
 from mutual.learning.live import live_curves
 from mutual.learning.material import batches_of, files_of, read_material
-from mutual.machine.checkpoints import Checkpoint, made_of
+from mutual.machine.checkpoints import Checkpoint
 from mutual.machine.device import deterministic_device
+from mutual.machine.making import made_of
 from mutual.machine.ranks import join
 from mutual.machine.streams import integer_seed
 from mutual.networks.peers import check_size, iterations_of, normalisation_of, peer_path, write_continued

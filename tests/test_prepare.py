@@ -3,10 +3,11 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image, ImageFile
 from ruamel.yaml import YAML
 
-from mutual.base.errors import InputError
+from mutual.base.errors import InputError, Stopped
 from mutual.base.store import folder_beside
 from mutual.datasets import packing
 from mutual.datasets.packing import decode, pack
@@ -228,6 +229,106 @@ def test_folder_beside_replaces_the_folder_as_a_whole(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere.jpg"), folder_beside(place) as folder:
         pack(tmp_path, ["nowhere.jpg"], folder / "half.npy", HEIGHT, WIDTH, 1, "train")
     assert listing(tmp_path / "packed") == ["target", "target/new.npy"]
+
+
+# --- going on ---------------------------------------------------------------------------------------------------------
+
+
+def going_on(project: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Chunks of three, noted after each; the list grows with every chunk that is decoded."""
+    path = project / "params.yaml"
+    path.write_text(re.sub("checkpoint_seconds: .*", "checkpoint_seconds: 1e-9", path.read_text(encoding="utf-8")))
+    real, sizes = packing.decode, []
+
+    def counting(paths: list[str], height: int, width: int) -> np.ndarray:
+        sizes.append(len(paths))
+        return real(paths, height, width)
+
+    monkeypatch.setattr(packing, "CHUNK", 3)
+    monkeypatch.setattr(packing, "decode", counting)
+    return sizes
+
+
+def prepare_ended(sizes: list[int], chunks: int, how: Callable[[], None]) -> None:
+    """The stage; while one more chunk than these is decoded, something happens."""
+    counting = packing.decode
+
+    def ending(paths: list[str], height: int, width: int) -> np.ndarray:
+        if len(sizes) == chunks:
+            how()
+        return counting(paths, height, width)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "decode", ending)
+        prepare.main()
+
+
+def killed() -> None:
+    raise SystemError
+
+
+def terminated() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("chunks", [0, 3, 6, 8])  # the sixth is the last of train
+def test_what_was_killed_goes_on_to_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], chunks: int
+) -> None:
+    prepare.main()
+    packed = project / "data/packed/target"
+    before = {path.name: path.read_bytes() for path in packed.iterdir()}
+    shutil.rmtree(packed)
+    sizes = going_on(project, monkeypatch)
+    with pytest.raises(SystemError):
+        prepare_ended(sizes, chunks, killed)
+    assert not packed.exists()
+    capsys.readouterr()
+    prepare.main()
+    assert sum(sizes) == 16 + 2 + 7
+    assert ("goes on from image" in capsys.readouterr().out) == (chunks > 0)
+    assert {path.name: path.read_bytes() for path in packed.iterdir()} == before
+    assert [path.name for path in (project / "data/packed").iterdir()] == ["target"]
+
+
+def test_a_signal_stops_it_where_it_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = going_on(project, monkeypatch)
+    with pytest.raises(Stopped, match="train: stopped by SIGTERM after 9 images: the s"):
+        prepare_ended(sizes, 2, terminated)
+    prepare.main()
+    assert sum(sizes) == 16 + 2 + 7
+
+
+def test_a_signal_to_the_processes_that_decode_is_no_want_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(*_: object) -> Iterator[int]:
+        yield 3
+        terminated()
+        raise InputError("a process was killed: out of memory?")
+
+    monkeypatch.setattr(packing, "in_order", broken_off)
+    with pytest.raises(Stopped, match="after 3 images"):
+        pack(tmp_path, [f"{i}.jpg" for i in range(9)], tmp_path / "train.npy", HEIGHT, WIDTH, 2, "train", 30)
+
+
+def test_other_images_are_packed_from_the_first(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = going_on(project, monkeypatch)
+    with pytest.raises(SystemError):
+        prepare_ended(sizes, 2, killed)
+    image = next((project / "raw/bounding_box_test").iterdir())
+    os.utime(image, (1, 1))
+    del sizes[:]
+    prepare.main()
+    assert sum(sizes) == 16 + 2 + 7
+    assert "not gone on from: images, parameters or code were others" in capsys.readouterr().out
+    # what cannot be packed leaves nothing: mended, it is another
+    broken(image, "empty")
+    with pytest.raises(InputError):
+        prepare.main()
+    assert [path.name for path in (project / "data/packed").iterdir()] == ["target"]
 
 
 # --- the stage -------------------------------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from mutual.evaluation import features
 from mutual.images.index import read_index
 from mutual.learning import adaptation, pretraining
 from mutual.machine import checkpoints
-from mutual.machine.checkpoints import Checkpoint, fill_optimizer, made_of, of_optimizer, place_of
+from mutual.machine.checkpoints import Checkpoint, fill_optimizer, of_optimizer, place_of
 from mutual.machine.device import CPU
+from mutual.machine.making import made_of
 from tests.herd import choose, draw_clustered, made, stage
 
 TRAIN = "train --round r01 --start r00"

@@ -35,7 +35,7 @@ def written_beside(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        _name(error, temporary, path)
+        named(error, temporary, path)
         raise
     finally:
         with suppress(OSError):  # a place that is read-only refuses this even where there is no such file
@@ -55,7 +55,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
         temporary.rename(path)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        _name(error, temporary, path)
+        named(error, temporary, path)
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -98,7 +98,7 @@ def _alive(process: int) -> bool:
         return True
 
 
-def _name(error: OSError, temporary: Path, path: Path) -> None:
+def named(error: OSError, temporary: Path, path: Path) -> None:
     """The user knows the output by its name, not by the temporary one; a failed write does not name it at all."""
     if error.filename is None:
         error.filename = str(path)

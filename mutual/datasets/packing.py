@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,11 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from mutual.base.errors import InputError
 from mutual.base.progress import Progress
-from mutual.base.store import written_beside
+from mutual.base.stopping import Stop, stop_asked
+from mutual.base.store import named, written_beside
 from mutual.datasets.depth import check_colours, is_deep, resized_to_8_bits
 from mutual.datasets.folders import formats, shown
+from mutual.datasets.half_packed import HalfPacked
 from mutual.machine.processes import in_order
 
 # 1 GiB as Pillow holds it, a second one while the image is turned or converted: above the 200 megapixels of telephones
@@ -23,23 +25,55 @@ CHUNK = 64  # images that a process holds at a time: 6 MB at 256 x 128
 CHUNKS_WORTH_A_PROCESS = 8  # below, decoding is over sooner than a process has started
 
 
-def pack(root: Path, files: Sequence[str], path: Path, height: int, width: int, workers: int, label: str) -> None:
+def pack(
+    root: Path,
+    files: Sequence[str],
+    path: Path,
+    height: int,
+    width: int,
+    workers: int,
+    label: str,
+    seconds: float = 0,
+) -> None:
     """Decode and resize ``files`` (paths below ``root``) into ``path``: (N, height, width, 3) uint8 RGB, ``.npy``.
 
-    Memory does not grow with N, and the bytes do not depend on ``workers``. ``label`` names the progress bar.
-    Raises :class:`InputError` for the first image in order that cannot be read; ``path`` is then left as it was.
+    Memory does not grow with N, and the bytes do not depend on ``workers``. ``label`` names the progress bar. Raises
+    :class:`InputError` for the first image in order that cannot be read; ``path`` is then left as it was.
+
+    With ``seconds`` between two notes of how far it is, ``path`` is written where it lies, and the next run goes on
+    from there: the caller's name for it says what it is made of. Raises :class:`mutual.base.errors.Stopped` where a
+    signal asked to stop.
     """
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), height, width, 3)}
-    with written_beside(path) as temporary, Progress(total=len(files), desc=label, unit="img") as bar:
-        with open(temporary, "wb") as file:
+    half = HalfPacked(path, height * width * 3, seconds, label) if seconds else None
+    done = half.rows() if half else 0
+    with (
+        nullcontext(path) if half else written_beside(path) as place,
+        Progress(total=len(files), initial=done, desc=label, unit="img") as bar,
+        stop_asked() if half else nullcontext(Stop()) as stop,
+    ):
+        with open(place, "r+b" if done else "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
             first_row = file.tell()
         jobs = []
-        for start in range(0, len(files), CHUNK):
+        for start in range(done, len(files), CHUNK):
             images = [str(root / name) for name in files[start : start + CHUNK]]
-            jobs.append(Job(temporary, first_row + start * height * width * 3, images, height, width))
-        for count in in_order(Job.do, jobs, min(workers, len(jobs) // CHUNKS_WORTH_A_PROCESS), str(root)):
-            bar.update(count)
+            jobs.append(Job(place, first_row + start * height * width * 3, images, height, width))
+        try:
+            for count in in_order(Job.do, jobs, min(workers, len(jobs) // CHUNKS_WORTH_A_PROCESS), str(root)):
+                done += count
+                bar.update(count)
+                if half:
+                    half.between(stop, done)
+        except OSError as error:
+            named(error, place, place)
+            raise
+        except InputError:
+            if half:  # a signal that ended a process which decoded came here, too
+                half.between(stop, done)
+            raise
+    if half:
+        half.whole(done)
 
 
 @dataclass(frozen=True)

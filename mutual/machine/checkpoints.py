@@ -5,10 +5,9 @@ when the stage is done. A stage goes on from it only where its parameters, input
 iteration is a function of these alone, the result then has the same bytes as without the interruption.
 """
 
-import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
@@ -44,8 +43,8 @@ class Found(NamedTuple):
 class Checkpoint:
     """The one of a stage, by the stage's ``name``; a new one takes the place of the old one.
 
-    ``made_of``: see :func:`made_of`. ``seconds`` go by between two of them at least; with 0 none is written, nor is one
-    read. Of processes that share one work all read it, and one ``writes``.
+    ``made_of``: see :mod:`mutual.machine.making`. ``seconds`` go by between two of them at least; with 0 none is
+    written, nor is one read. Of processes that share one work all read it, and one ``writes``.
     """
 
     def __init__(self, name: str, made_of: str, seconds: float, device: torch.device, writes: bool = True) -> None:
@@ -169,21 +168,6 @@ def place_of(name: str, made_of: str) -> Path:
                 old.unlink()
                 print(f"{old}: deleted: nobody came back to it for two weeks")
     return ours
-
-
-def made_of(values: Mapping[str, Any], inputs: Iterable[Path]) -> str:
-    """A hash of parameters, of all files of ``inputs``, files or folders, and of the project's code that is loaded."""
-    found = hashlib.blake2b(json.dumps(values, sort_keys=True, default=str).encode())
-    top = Path(__file__).resolve().parents[2]
-    code = {Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))}
-    ours = [path for path in code if path.suffix == ".py" and path.is_relative_to(top) and ".venv" not in path.parts]
-    files = [each for path in inputs for each in ([path] if path.is_file() else path.rglob("*")) if each.is_file()]
-    for path in [*sorted(ours), *sorted(files)]:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "blake2b").hexdigest()
-        name = path.relative_to(top) if path.is_relative_to(top) else path
-        found.update(f"{name} {digest}\n".encode())
-    return found.hexdigest()
 
 
 def machine_of(device: torch.device) -> str:

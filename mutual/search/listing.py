@@ -1,12 +1,11 @@
 """Which pictures lie below a folder, and a fingerprint by which a change of them is seen."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from mutual.base.errors import InputError
-from mutual.base.progress import Progress
+from mutual.datasets.fingerprint import fingerprint
 from mutual.datasets.folders import content, sentences, shown
 
 INDEX_FOLDER = ".mutual-search"  # in a gallery: what a search keeps of it; hidden, so that it is no part of the images
@@ -35,19 +34,7 @@ def listed(folder: Path) -> Listing:
     if not found.images:
         raise InputError("; ".join([f"{shown(folder)}: holds no image", *remarks]))
     files = [path.removeprefix("./") for path in found.images]
-    return Listing(folder, files, remarks, _fingerprint(folder, files))
-
-
-def _fingerprint(folder: Path, files: list[str]) -> str:
-    digest = hashlib.sha256()
-    for name in Progress(files, desc="listing", unit="img"):
-        try:
-            found = os.stat(folder / name)
-            state = f"{found.st_size} {found.st_mtime_ns}"
-        except OSError:  # a link to nothing: that it cannot be read is said where it is opened
-            state = "-"
-        digest.update(os.fsencode(name) + f"\0{state}\0".encode())
-    return digest.hexdigest()
+    return Listing(folder, files, remarks, fingerprint(folder, files))
 
 
 def fingerprint_of(path: Path) -> str:
