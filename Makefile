@@ -18,6 +18,8 @@
 # make audit               known vulnerabilities of these packages; needs a network
 # make kill                end the demo's tiny form at random moments, a hundred times, and let it go on: to the same bytes?
 #                          KILLS=100 SIGNAL=KILL, TERM or INT; FULL=1: full disks in place of signals
+# make fuzz                damaged and odd files, thousands of them, for every reader: CASES=10000 SEED=1
+# make slurm               a task of experiments/slurm.sh on a tiny run, with a stand-in for SLURM: preempted, killed, gone on
 # make ranks               2 and 4 processes beside one: how far their losses, weights and features are apart, method by method
 # make browser             the page in Chromium, by keyboard and mouse, and what axe-core says of it; needs Chromium
 #                          and Node 20, and gets two packages from npm
@@ -27,10 +29,12 @@
 PYTHON ?= python3
 UV_VERSION := 0.13.8
 VENV := .venv
+SEMI := semi/classification semi/segmentation
+SHELL := bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: repro noisy semi test environment lock presets preset compare declare table page browser ablation refineries
-.PHONY: verify licences audit kill ranks
+.PHONY: verify licences audit kill ranks fuzz slurm $(SEMI)
 
 repro: environment
 	@python -m tools.lock_guard
@@ -46,8 +50,17 @@ noisy: environment
 semi: environment
 	$(if $(NAME),@python -m tools.semi_preset $(TASK) $(NAME))
 	@python -m tools.lock_guard
-	$(foreach task,$(or $(TASK),classification segmentation),cd semi/$(task) && dvc repro && cd ../.. &&) true
-	@cat $(patsubst %,semi/%/metrics/results.md,$(or $(TASK),classification segmentation))
+ifdef TASK
+	cd semi/$(TASK) && dvc repro
+	@cat semi/$(TASK)/metrics/results.md
+else
+	@$(MAKE) --no-print-directory --jobs=2 $(SEMI)
+	@cat $(SEMI:=/metrics/results.md)
+endif
+
+# side by side: while a stage of one starts, the other has both cores. After Ctrl-C each line still comes through
+$(SEMI): semi/%:
+	@set -o pipefail && cd $@ && dvc repro 2>&1 | (trap '' INT TERM && exec sed -u 's/^/$*: /')
 
 test: environment
 	ruff format --check .
@@ -84,6 +97,12 @@ audit: environment
 
 kill: environment
 	$(if $(FULL),unshare --user --map-root-user --mount) python -m tests.kill --kills $(or $(KILLS),100) --signal $(or $(SIGNAL),KILL) $(if $(FULL),--full)
+
+fuzz: environment
+	@python -m tests.fuzz --cases $(or $(CASES),10000) --seed $(or $(SEED),1)
+
+slurm: environment
+	@python -m tests.slurm_run
 
 ranks: environment
 	@python -m tests.ranks_run

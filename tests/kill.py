@@ -93,7 +93,7 @@ def killed(
         guarded = sh(folder, "python", "-m", "tools.lock_guard")
         if guarded.returncode:
             return count, guarded.stdout + guarded.stderr
-        run, through = started(folder, output), True
+        run, through = started(folder, output, "repro"), True
         try:
             run.wait(rng.uniform(0, seconds) if count < most else None)
         except subprocess.TimeoutExpired:
@@ -125,13 +125,13 @@ def ended(folder: Path, run: "subprocess.Popen[bytes]") -> list[str]:
             os.killpg(run.pid, signal.SIGKILL)
 
 
-def started(folder: Path, output: Path, *more: str) -> "subprocess.Popen[bytes]":
-    """`dvc repro`, at work in a group of processes of its own."""
+def started(folder: Path, output: Path, *arguments: str, **more: str) -> "subprocess.Popen[bytes]":
+    """dvc, at work in a group of processes of its own, with ``more`` variables in its environment."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1", NAME: str(folder)}
+    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1", NAME: str(folder)} | more
     with output.open("wb") as file:
         return subprocess.Popen(
-            (sys.executable, "-m", "dvc", "repro", *more),
+            (sys.executable, "-m", "dvc", *arguments),
             cwd=folder,
             env=environment,
             stdout=file,
@@ -153,7 +153,7 @@ def filled(folder: Path, reference: Path, rng: random.Random) -> tuple[int, str]
         with (folder / ".dvc" / "tmp-filler").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, int(free - rng.uniform(0, needed)))
         output = folder.parent / "output.txt"
-        run = started(folder, output)
+        run = started(folder, output, "repro")
         times = int(run.wait() != 0)
         (folder / ".dvc" / "tmp-filler").unlink()
         if times and not re.search("No space left|cannot be written|expected room", told := output.read_text()):
@@ -179,7 +179,7 @@ def compared(folder: Path, reference: Path) -> str:
 def left_behind(folder: Path) -> list[str]:
     """Temporary files and checkpoints."""
     every = [path for path in folder.rglob("*") if ".dvc" not in path.parts and ".git" not in path.parts]
-    temporary = [path for path in every if path.name.startswith(".") and path.suffix in (".tmp", ".old")]
+    temporary = [path for path in every if path.name.startswith(".") and path.suffix in (".tmp", ".old", ".half")]
     return [str(path.relative_to(folder)) for path in [*temporary, *(folder / ".resume").rglob("*.*")]]
 
 

@@ -1,5 +1,8 @@
 """The ablation: its settings are valid, each row is what its name says, and the queue is waited for."""
 
+import shutil
+import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ from mutual.base.documents import parse_yaml, read_yaml
 from mutual.base.errors import InputError
 from mutual.base.params import PARAMS_FILE, Params, by_view, unfolded
 from mutual.experiments.comparison import method
+from tests.meeting import sbatch, waited_for
+from tests.tiny_demo import sh
 from tools import ablation
 
 TOP = Path(__file__).parent.parent
@@ -217,3 +222,66 @@ def test_another_file_may_be_named(tables: Tables, monkeypatch: pytest.MonkeyPat
     (tmp_path / "experiments/own.yaml").write_text("seeds: 1")
     with pytest.raises(InputError, match=r"^experiments/own\.yaml: expected `seeds`"):
         ablation.main()
+
+
+# --- a scheduler's array ---------------------------------------------------------------------------------------------
+
+# What stands for dvc: the first run of an experiment works until it is interrupted, the second comes to its end
+DVC = """#!/bin/sh
+echo "$PWD: dvc $*" >&2
+case "$1 $2" in
+"cache dir") echo "$PWD/.dvc/cache" ;;
+"exp list") cat "$LISTED" ;;
+"exp run") if [ ! -e .git/began ]; then
+    touch .git/began
+    trap 'echo interrupted; exit 130' INT
+    while :; do sleep 0.1; done
+fi ;;
+"exp push") for name; do :; done; echo "$name" >>"$LISTED" ;;
+esac
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> tuple[Path, Path]:
+    """A project under git, and a folder of stand-ins."""
+    top, tools = tmp_path / "project", tmp_path / "tools"
+    tools.mkdir()
+    (top / "experiments").mkdir(parents=True)
+    shutil.copy(TOP / FILE, top / FILE)
+    (tmp_path / "listed").touch()
+    for command in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "state")):
+        assert sh(top, "git", "-c", "user.name=test", "-c", "user.email=test@localhost", *command).returncode == 0
+    (tools / "dvc").write_text(DVC, encoding="utf-8")
+    (tools / "dvc").chmod(0o755)
+    return top, tools
+
+
+def test_a_task_that_is_preempted_is_queued_again_and_leaves_an_experiment(cluster: tuple[Path, Path]) -> None:
+    """The short form of tests/slurm_run.py."""
+    (top, tools), listed = cluster, cluster[0].with_name("listed")
+    task, told = top.with_name("project.tasks") / "6", (tools / "output").read_text
+    start = partial(
+        sbatch, top, tools, 6, str(TOP / "experiments/slurm.sh"), str(FILE), PYTHONPATH=str(TOP), LISTED=str(listed)
+    )
+    name, *settings = ablation.numbered(FILE, PLANNED, 6)
+    run = start()
+    waited_for((task / ".git/began").exists, told)
+    run.send_signal(signal.SIGTERM)
+    assert run.wait(60) == 0, told()
+    assert "interrupted" in told()
+    assert (tools / "asked").read_text(encoding="utf-8") == "requeue 4717\n"
+    assert start().wait(60) == 0, told()
+    assert f"{task}: dvc exp run --name {name} {' '.join(f'-S {each}' for each in settings)}\n" in told()
+    assert f"{task}: dvc config --local cache.dir {top}/.dvc/cache\n" in told()
+    assert not task.exists()
+    assert listed.read_text(encoding="utf-8") == f"{name}\n"
+    assert start().wait(60) == 0, told()
+    assert f"{name}: the project has it" in told()
+
+
+def test_a_task_beyond_the_file_ends_in_a_line(cluster: tuple[Path, Path]) -> None:
+    top, tools = cluster
+    run = sbatch(top, tools, 99, str(TOP / "experiments/slurm.sh"), str(FILE), PYTHONPATH=str(TOP))
+    assert run.wait(60) == 1
+    assert (tools / "output").read_text() == f"error: {FILE}: it has experiments 1 to 30, not 99\n"

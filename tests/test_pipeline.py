@@ -1,13 +1,14 @@
 """The pipeline runs: in which order, what runs again for what, and nothing but what is declared is read."""
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from mutual.base.documents import read_yaml
 from tests.kill import ended, left_behind, started
+from tests.meeting import CLIENT, Bucket, newer, served, waited_for
 from tests.tiny_demo import TINY, commit, dvc, set_params, sh, stages_run, tiny_demo
 
 DATA = ["code", "check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "check_target"]
@@ -268,15 +270,50 @@ def test_a_kill_costs_no_byte(project: Path, tmp_path: Path) -> None:
     kept = project / ".resume/pretrain-1.safetensors"
     for number in (signal.SIGTERM, signal.SIGKILL):
         output = tmp_path / number.name
-        run = started(project, output, "--single-item", "pretrain@1")
+        run = started(project, output, "repro", "--single-item", "pretrain@1")
         since = kept.stat().st_mtime_ns if kept.exists() else 0
-        ends = time.monotonic() + 60
-        while not (kept.exists() and kept.stat().st_mtime_ns > since):
-            assert time.monotonic() < ends, output.read_text(encoding="utf-8")
-            time.sleep(0.01)
+        waited_for(partial(newer, project, kept.name, since), output.read_text)
         os.killpg(run.pid, number)
         ended(project, run)
         assert ("stopped by SIGTERM after" in output.read_text(encoding="utf-8")) == (number == signal.SIGTERM)
     assert "goes on from iteration" in dvc(project, "repro", "--single-item", "pretrain@1")
     assert read_yaml(project / "dvc.lock") == before
     assert left_behind(project) == []
+
+
+@pytest.fixture
+def bucket() -> Iterator[Bucket]:
+    """An empty one of S3's."""
+    with served("lab") as bucket:
+        yield bucket
+
+
+def test_machines_meet_in_a_bucket(project: Path, tmp_path: Path, bucket: Bucket) -> None:
+    """A push that was killed and begun again; on another machine all is up to date; an experiment comes back."""
+    there, meeting = tmp_path / "there", tmp_path / "meeting.git"
+    assert sh(project, "git", "clone", "--quiet", "--bare", ".", str(meeting)).returncode == 0
+    assert sh(tmp_path, "git", "clone", "--quiet", str(meeting), str(there)).returncode == 0
+    assert sh(project, "git", "remote", "add", "origin", str(meeting)).returncode == 0
+    for folder in (project, there):
+        dvc(folder, "remote", "add", "--local", "--default", "store", "s3://lab/mmt")
+        dvc(folder, "remote", "modify", "--local", "store", "endpointurl", bucket.server)
+    output = tmp_path / "output"
+    run = started(project, output, "push", "--jobs", "1", **CLIENT)
+    waited_for(lambda: len(bucket.keys()) > 2, output.read_text)
+    os.killpg(run.pid, signal.SIGKILL)
+    ended(project, run)
+    first = bucket.keys()
+    dvc(project, "push", **CLIENT)
+    keys = bucket.keys()
+    assert len(first) < len(keys)
+    for key in keys:
+        assert hashlib.md5(bucket.read(key)).hexdigest() == "".join(key.split("/")[-2:]).removesuffix(".dir"), key
+    dvc(there, "pull", **CLIENT)
+    assert stages_run(dvc(there, "repro")) == []
+    dvc(
+        there, "exp", "run", "--name", "elsewhere", *settings({"test_labels": "none", "keep_features": "all"}), "direct"
+    )
+    dvc(there, "exp", "push", "origin", "elsewhere", **CLIENT)
+    dvc(project, "exp", "pull", "origin", "elsewhere", **CLIENT)
+    dvc(project, "exp", "apply", "elsewhere")
+    assert stages_run(dvc(project, "repro", "direct")) == []

@@ -72,7 +72,7 @@ REPLACED = {
         ("dvc artifacts get", "cd .. && mkdir others && cd others && dvc artifacts get"),
         ("dvc get", "rm -r adapted && dvc get"),
     ],
-    "docs/machines.md": [("dvc exp run", "dvc exp run --queue")],
+    "docs/machines.md": [("dvc exp run", "dvc exp run --queue"), ("s3://our-bucket/mmt", "$PWD/../store")],
     "docs/noisy.md": [("make noisy", "make --dry-run noisy"), ("dvc exp run", "dvc exp run --queue")],
     "docs/semi.md": [("make semi", "make --dry-run semi"), ("dvc exp run", "dvc exp run --queue")],
     # three rounds instead of forty, and nothing new to commit
@@ -85,12 +85,14 @@ REPLACED = {
         ("1 38", "01 01"),
     ],
 }
-# What stands for programs: python but for the tools above, the checks that this test is one of, what needs a network
+# What stands for programs: python but for the tools above, the checks that this test is one of, what needs a network or
+# a cluster
 PROGRAMS = {
     "python": f'case "$2" in {"|".join(TOOLS)}) echo "$@" >>../calls.txt ;; *) exec "{sys.executable}" "$@" ;; esac',
     "ruff": "",
     "mypy": "",
     "pytest": "",
+    "sbatch": "",
     "curl": 'touch "${2##*/}"',
 }
 # Writes each of the outputs that follow

@@ -2,7 +2,8 @@
 
 Reads experiments/ablation.yaml, or the file named; writes experiments and, as tools.table does, metrics/tables/. An
 experiment that the current commit has is not run again, so that an ablation that was stopped goes on; `dvc exp remove
-NAME` makes it run anew. Example: python -m tools.ablation --jobs 2
+NAME` makes it run anew. --experiment N, for an array of tasks (experiments/slurm.sh), prints name and settings of the
+Nth, a line each, and runs nothing. Example: python -m tools.ablation --jobs 2
 """
 
 if not __package__:
@@ -33,9 +34,13 @@ def main() -> None:
     """Returns when all have run; :class:`InputError` names what did not."""
     parser = arguments(__doc__, "tools.ablation")
     parser.add_argument("--jobs", type=int, default=1, help="experiments at a time (default: 1)")
+    parser.add_argument("--experiment", type=int, metavar="N", help="print the Nth, from 1 on, and run nothing")
     parser.add_argument("file", nargs="?", type=Path, default=ABLATION, help=f"(default: {ABLATION})")
     args = parser.parse_args()
     planned = experiments(args.file, read_text(args.file))
+    if args.experiment is not None:
+        print(*numbered(args.file, planned, args.experiment), sep="\n")
+        return
     status = dvc("queue", "status")
     # without a worker, what DVC still calls running was killed
     known = finished() | in_queue(status, "Queued", *(["Running"] if has_worker(status) else []))
@@ -99,6 +104,14 @@ def experiments(path: Path, text: str) -> dict[str, list[str]]:
             chosen = {"seeds": "[{first},{second}]", "seed": "{first}"} | dict(each.split("=", 1) for each in settings)
             planned[f"{row}-{first}"] = [filled(f"{key}={value}", first, second) for key, value in chosen.items()]
     return planned
+
+
+def numbered(path: Path, planned: dict[str, list[str]], number: int) -> list[str]:
+    """Name and settings of the experiment with this number, from 1 on. Raises :class:`InputError` where none has it."""
+    if not 1 <= number <= len(planned):
+        raise InputError(f"{path}: it has experiments 1 to {len(planned)}, not {number}")
+    name = list(planned)[number - 1]
+    return [name, *planned[name]]
 
 
 def filled(setting: str, first: int, second: int) -> str:
