@@ -1,6 +1,7 @@
 """Where the machines of a test meet: a bucket on loopback, and a stand-in for SLURM's sbatch."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -58,7 +59,14 @@ def sbatch(top: Path, tools: Path, task: int, *command: str, **more: str) -> "su
     environment = os.environ | more | {"PATH": path} | {f"SLURM_{key}": value for key, value in slurm.items()}
     with (tools / "output").open("ab") as file:
         return subprocess.Popen(
-            ("bash", *command), cwd=top, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            ("bash", *command),
+            cwd=top,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # what runs in the background has it ignored
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 

@@ -60,7 +60,7 @@ def undeclared(folder: Path, stages: Sequence[str], tmp_path: Path) -> dict[str,
         declared = {item["path"] for part in ("deps", "outs") for item in lock[name].get(part, ())}
         (paths,) = [paths for ran, paths in told if f"python {ran}" == lock[name]["cmd"]]
         # what is written beside and renamed has names of its own
-        named = [path.removeprefix(f"{folder}/") for path in paths if ".tmp" not in path and not path.endswith(".old")]
+        named = [path.removeprefix(f"{folder}/") for path in paths if not re.search(r"\.(tmp|old|half)(/|$)", path)]
         ours = [path for path in named if path.startswith(("adapted/", "data/", "models/", "metrics/"))]
         opened = [path for path in ours if not path.endswith("/.gitignore")]  # DVCLive asks git's
         assert opened, name
