@@ -36,7 +36,7 @@ NOISES: list[Kind] = ["random", "pattern", "symmetric", "pair"]
 
 
 def network(classes: int = 3, seed: int = 1, number: int = 1) -> SupervisedNetwork:
-    return drawn_network("resnet18", classes, 4, 1, 0.5, "none", seed, number)
+    return drawn_network("resnet18", classes, 8, 1, 0.5, "none", seed, number)
 
 
 # --- the authors' values ---------------------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_the_networks_map_is_torchvisions_with_a_last_stride_of_two(authors_netw
     images = torch.zeros(1, 3, 64, 32)
     with torch.no_grad():
         assert authors_network.backbone(images).shape == (1, 2048, 2, 1)
-    assert network().backbone(images).shape == (1, 32, 4, 2)
+    assert network().backbone(images).shape == (1, 64, 4, 2)
 
 
 def test_what_is_compared_is_the_authors() -> None:
@@ -294,7 +294,7 @@ def test_every_method_learns_and_is_one_and_the_same_twice(method: str) -> None:
 def test_plain_learning_is_cross_entropy_alone_by_sgd() -> None:
     """A step of the authors' optimiser, with plain torch: a batch of all images, whose order does not matter."""
     plan = Plan(1, 14, 0.01, 0.05, [], 0.9, 5e-4, 0, False)
-    ours, theirs = (drawn_network("resnet18", 2, 4, 1, 0.0, "none", 1, 1) for _ in range(2))
+    ours, theirs = (drawn_network("resnet18", 2, 8, 1, 0.0, "none", 1, 1) for _ in range(2))
     refinery = find_refinery("hard_labels").of({"triplet_weight": 0.0, "label_smoothing": 0.0})
     losses = list(fit(refinery, [ours], IMAGES, GIVEN, plan, 1, CPU))
     head = [p for name, p in theirs.named_parameters() if not name.startswith("backbone.")]
@@ -317,7 +317,7 @@ def test_networks_differ_in_their_start_and_share_their_views() -> None:
 def test_features_are_those_of_image_and_mirror_image() -> None:
     made = network().eval()
     found = compared_features(made, IMAGES, CPU)
-    assert found.shape == (14, 32)
+    assert found.shape == (14, 64)
     assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(14), abs=1e-5)
     mirrored = compared_features(made, np.ascontiguousarray(IMAGES[:, :, ::-1]), CPU)
     assert np.abs(found - mirrored).max() < 1e-5
