@@ -140,7 +140,7 @@ def test_a_worker_has_one_thread_and_this_process_keeps_its_own(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("step", "number"), [("SpawnContext.Event", errno.ENOSPC), ("SpawnProcess.start", errno.EAGAIN)]
+    ("step", "number"), [("BaseContext.Event", errno.ENOSPC), ("ForkServerProcess._Popen", errno.EAGAIN)]
 )
 def test_a_worker_that_cannot_start_is_not_out_of_memory(
     step: str, number: int, monkeypatch: pytest.MonkeyPatch
