@@ -2,7 +2,7 @@
 
 Reads features.npy and agreement.json of data/rounds/<round>, and what models/<start> hands on: DBSCAN keeps the eps of
 the first round, and labels are compared with those before. Writes pseudo_labels.csv, centroids.npy and clustering.json
-there; warns of what goes wrong unseen. Example: python -m stages.cluster --round r02 --start r01
+there; warns of what goes wrong unseen. Example: python -m stages.cluster --round r02 --after r01
 """
 
 if not __package__:
@@ -27,7 +27,7 @@ from stages.door import AFTER, arguments
 
 
 def main() -> str:
-    """``--round r02 --start r01``."""
+    """``--round r02 --after r01``."""
     parser = arguments(__doc__, "stages.cluster")
     parser.add_argument("--round", required=True)
     parser.add_argument("--after", "--start", required=True, dest="start", help=AFTER)

@@ -3,7 +3,7 @@
 Reads models/<start> and the training images; writes data/rounds/<round>/features.npy, and agreement.json, how far the
 teachers agree on neighbours. Where the source takes part in the round, its training images' features too,
 source_features.npy, else none: (0, D). Where it was stopped or killed it goes on from what lies in .resume/.
-Example: python -m stages.extract --round r02 --start r01
+Example: python -m stages.extract --round r02 --after r01
 """
 
 if not __package__:
@@ -24,7 +24,7 @@ from stages.door import AFTER, arguments
 
 
 def main() -> str:
-    """``--round r02 --start r01``: the teachers of the start give the features of the round."""
+    """``--round r02 --after r01``: the teachers of the start give the features of the round."""
     parser = arguments(__doc__, "stages.extract")
     parser.add_argument("--round", required=True)
     parser.add_argument("--after", "--start", required=True, dest="start", help=AFTER)

@@ -2,7 +2,7 @@
 
 Reads the peers of the round's start and the round's clusters; writes models/<round>/, what the next round starts from,
 and metrics/losses/<round>.csv; while it runs, dvclive/<round>/ and .resume/, from where it goes on when it was stopped
-or killed. Example: python -m stages.train --round r02 --start r01
+or killed. Example: python -m stages.train --round r02 --after r01
 """
 
 if not __package__:
@@ -44,7 +44,7 @@ CHECKED = 20  # iterations between two looks at the losses: a GPU is waited for 
 
 
 def main() -> str:
-    """``--round r02 --start r01``: from the peers of the start to those of the round."""
+    """``--round r02 --after r01``: from the peers of the start to those of the round."""
     parser = arguments(__doc__, "stages.train")
     parser.add_argument("--round", required=True)
     parser.add_argument("--after", "--start", required=True, dest="start", help=AFTER)

@@ -32,10 +32,8 @@ def main() -> None:
         dvc(top, "repro")
         commit(top)
         plan.write_text(PLAN, encoding="utf-8")
-        command = (
-            str(shutil.copy(ROOT / "experiments/slurm.sh", tools / "script")),
-            str(plan),
-        )  # SLURM, too, copies it
+        # SLURM, too, runs a copy of the script
+        command = str(shutil.copy(ROOT / "experiments/slurm.sh", tools / "script")), str(plan)
         task, output = top.with_name("project.tasks") / "1", tools / "output"
         told = partial(output.read_text, errors="replace")
         for number in (signal.SIGTERM, signal.SIGKILL):

@@ -4,12 +4,10 @@ import itertools
 import json
 import os
 import random
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dvc.utils.serialize import parse_yaml as as_dvc
 from ruamel.yaml import YAML
 
 from mutual.base.errors import InputError
@@ -514,63 +512,3 @@ def test_what_is_no_round_is_refused(name: str) -> None:
 
 def test_only_strings_are_rounds() -> None:
     assert not any(is_round(what) for what in (1, None, ["r01"]))
-
-
-# --- damaged files ---------------------------------------------------------------------------------------------------
-
-VALUES = ["~", "-1", "0", "0x10", "1e309", ".nan", ".inf", "true", "''", "[]", "{}", "[[1]]", "!!set {a}", "&a [*a]"]
-VALUES += ["2001-12-14", "<<", "!foo 1", "9" * 400, "9" * 401, "٣", '"\\0"', "x" * 2000, "{a: " * 60 + "1" + "}" * 60]
-
-
-def damaged(text: str, rng: random.Random) -> bytes:
-    """The text with a value replaced, or with bits, bytes or lines that are others, more or less."""
-    lines, content = text.splitlines(keepends=True), bytearray(text.encode())
-    place = rng.randrange(len(content))
-    match rng.choice(["value", "value", "value", "line", "twice", "bit", "cut", "insert", "encoding"]):
-        case "value":
-            at = rng.choice([i for i, line in enumerate(lines) if re.match(r" *\w+: .", line)])
-            lines[at] = f"{lines[at].partition(':')[0]}: {rng.choice(VALUES)}\n"
-            return "".join(lines).encode()
-        case "line":
-            del lines[rng.randrange(len(lines))]
-            return "".join(lines).encode()
-        case "twice":
-            lines.insert(rng.randrange(len(lines)), rng.choice(lines))
-            return "".join(lines).encode()
-        case "bit":
-            content[place] ^= 1 << rng.randrange(8)
-        case "cut":
-            del content[place : place + rng.choice([1, 10, len(content)])]
-        case "insert":
-            content[place:place] = rng.randbytes(rng.choice([1, 4]))
-        case "encoding":
-            return text.encode(rng.choice(["utf-16", "utf-8-sig", "cp500"]))
-    return bytes(content)
-
-
-@pytest.mark.parametrize("which", ["params.yaml", "rounds.yaml"])
-def test_damaged_files_are_refused_in_one_line_or_mean_what_they_mean_to_dvc(tmp_path: Path, which: str) -> None:
-    rng = random.Random(0)
-    texts = {name: (TOP / name).read_text(encoding="utf-8") for name in ("params.yaml", "rounds.yaml")}
-    for name, text in texts.items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    path, refused = tmp_path / which, 0
-    for _ in range(300):
-        content = damaged(texts[which], rng)
-        path.write_bytes(content)
-        try:
-            params = read_params(tmp_path / "params.yaml", tmp_path / "rounds.yaml")
-            found = read_rounds(tmp_path / "rounds.yaml")
-        except InputError as error:
-            message, refused = str(error), refused + 1
-        else:
-            message = f"{path}: "
-            as_read = as_dvc(content.decode("utf-8-sig"), which)
-            if which == "params.yaml":
-                assert unfolded(as_read) == params.values(PLACES)
-            else:
-                assert as_read == {"rounds": found}
-        assert message.startswith(f"{path}: ")
-        assert len(message) <= len(f"{path}: ") + 200
-        assert message.isprintable()
-    assert 100 < refused < 300
