@@ -69,6 +69,42 @@ def test_a_process_that_cannot_start_is_not_called_short_of_memory(tmp_path: Pat
     assert "out of memory" not in result.stderr
 
 
+GUARDED = """
+import os, time
+from mutual.machine.processes import in_order
+
+
+def who(task):
+    time.sleep(0.5)
+    return os.getppid(), os.environ["OMP_NUM_THREADS"]
+
+
+if __name__ == "__main__":
+    print(os.getpid(), *next(in_order(who, [1, 2], 2, "photographs")))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copies on Linux alone")
+@pytest.mark.parametrize("length", [1, 100])
+def test_processes_are_copies_where_a_socket_can_have_its_name(tmp_path: Path, length: int) -> None:
+    script, room = tmp_path / "guarded.py", tmp_path / ("x" * length)
+    script.write_text(GUARDED)
+    room.mkdir()
+    result = subprocess.run(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "TMPDIR": str(room)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert not result.stderr
+    stage, parent, number = result.stdout.split()
+    assert (stage != parent) == (length == 1)
+    assert number == "1"
+    assert list(room.iterdir()) == []
+
+
 def test_there_is_a_processor() -> None:
     assert 1 <= cpus() <= 61
 

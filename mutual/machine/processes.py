@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from itertools import islice
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
@@ -81,13 +82,18 @@ def _context(do: Callable[[Task], Result]) -> BaseContext:
     """How processes start: safe beside threads, and on Linux in an instant.
 
     There they are copies of a process that has imported what ``do`` needs, once: PyTorch alone takes seconds. Elsewhere
-    such copies are not safe, and each imports it for itself.
+    such copies are not safe, and each imports it for itself; so it does where the folder for temporary files takes no
+    socket, by which that process is asked, or has too long a name for one.
     """
-    if sys.platform != "linux":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([do.__module__])
-    return context
+    if sys.platform == "linux":
+        from multiprocessing import forkserver  # not everywhere to be had
+
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([do.__module__])
+        with suppress(OSError), one_thread_each():
+            forkserver.ensure_running()
+            return context
+    return multiprocessing.get_context("spawn")
 
 
 def _no_start(what: str, *reasons: str | None) -> InputError:
