@@ -140,7 +140,7 @@ def test_a_worker_has_one_thread_and_this_process_keeps_its_own(monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("step", "number"), [("BaseContext.Event", errno.ENOSPC), ("ForkServerProcess._Popen", errno.EAGAIN)]
+    ("step", "number"), [("context.BaseContext.Event", errno.ENOSPC), ("process.BaseProcess.start", errno.EAGAIN)]
 )
 def test_a_worker_that_cannot_start_is_not_out_of_memory(
     step: str, number: int, monkeypatch: pytest.MonkeyPatch
@@ -150,7 +150,7 @@ def test_a_worker_that_cannot_start_is_not_out_of_memory(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(f"multiprocessing.context.{step}", refuse)
+    monkeypatch.setattr(f"multiprocessing.{step}", refuse)
     with pytest.raises(InputError, match=r"^photographs: a process for it cannot start: ") as caught:
         list(in_order(numbers, [1, 2], 2, "photographs"))
     assert os.strerror(number) in str(caught.value)

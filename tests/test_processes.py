@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -192,7 +193,8 @@ def test_no_process_outlives_whoever_started_it(tmp_path: Path, killed: str, she
         waited(lambda: len(list(pids.iterdir())) == 3)
         assert (stage in {int(path.name) for path in pids.iterdir()}) == (shell == SHELLS[0])
         os.kill(dvc.pid if killed == "whoever runs it" else stage, signal.SIGKILL)
-    waited(lambda: not any(alive(int(path.name)) for path in pids.iterdir()))
+    # nor what starts the workers, nor what clears up after them
+    waited(lambda: not alive_in(dvc.pid))
 
 
 SLOW_STAGE = """
@@ -246,6 +248,17 @@ def waited(reached: Callable[[], bool], seconds: float = 60) -> None:
     while not reached():
         assert time.monotonic() < ends, "it did not come to it"
         time.sleep(0.05)
+
+
+def alive_in(session: int) -> list[int]:
+    """The processes of a session that run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            state, _, _, own = path.read_text().rpartition(")")[2].split()[:4]
+            if int(own) == session and state != "Z":
+                found.append(int(path.parent.name))
+    return found
 
 
 def alive(pid: int) -> bool:
