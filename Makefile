@@ -58,9 +58,11 @@ else
 	@cat $(SEMI:=/metrics/results.md)
 endif
 
-# side by side: while a stage of one starts, the other has both cores. After Ctrl-C each line still comes through
+# side by side: while a stage of one starts, the other has both cores, and the shorter one stands back, lest the longer one
+# end alone. After Ctrl-C each line still comes through
+semi/classification: BACK := nice
 $(SEMI): semi/%:
-	@set -o pipefail && cd $@ && dvc repro 2>&1 | (trap '' INT TERM && exec sed -u 's/^/$*: /')
+	@set -o pipefail && cd $@ && $(BACK) dvc repro 2>&1 | (trap '' INT TERM && exec sed -u 's/^/$*: /')
 
 test: environment
 	ruff format --check .
