@@ -146,7 +146,7 @@ def test_the_choices_of_a_round_are_judged_on_what_ran(reproduced: Path, revs: t
 
 
 def test_forced_again_every_byte_is_the_same(project: Path) -> None:
-    """Of each kind of stage one."""
+    """One of each kind that draws, packs, computes features, clusters, trains or tests."""
     locks = [project / "dvc.lock", project / "demo/dvc.lock"]
     before = [lock.read_bytes() for lock in locks]
     forced = [
