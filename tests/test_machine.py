@@ -84,6 +84,11 @@ def test_every_library_has_the_one_number_of_threads_whatever_has_run(wanted: st
     assert line.endswith(f", {number} thread(s)")
 
 
+def test_an_entry_point_seldom_looks_for_garbage_and_not_at_all_as_it_ends() -> None:
+    show = "import atexit, gc; atexit.register(lambda: print(gc.get_threshold()[0], gc.get_freeze_count() > 1000))"
+    assert python(f"{show}; import stages").stdout == "50000 True\n"
+
+
 @pytest.mark.parametrize("variable", NUMBERS[1:])
 def test_a_librarys_own_variable_does_not_divide_them(variable: str) -> None:
     show = "import stages, numba, torch; print(torch.get_num_threads(), numba.get_num_threads())"

@@ -1,5 +1,6 @@
 """Tasks in processes: the same results in the same order, and a clear word when one dies."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from mutual.base.errors import InputError
+from mutual.base.threads import MANY
 from mutual.machine import jobs
 from mutual.machine.processes import cpus, in_order
 
@@ -32,6 +34,10 @@ def refuse(task: int) -> None:
 def begin(task: str) -> str:
     Path(task).touch()
     return task
+
+
+def seldom(task: int) -> int:
+    return gc.get_threshold()[0]
 
 
 def die(task: int) -> None:
@@ -107,6 +113,11 @@ def test_processes_are_copies_where_a_socket_can_have_its_name(tmp_path: Path, l
     stage, parent, number = result.stdout.split()
     assert (stage != parent) == (length == 1)
     assert number == "1"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker loads what its parent did")
+def test_what_workers_are_copies_of_is_settled_before_its_libraries_load() -> None:
+    assert set(in_order(seldom, [1, 2], 2, "tasks")) == {MANY}
 
 
 def test_there_is_a_processor() -> None:

@@ -22,6 +22,7 @@ from mutual.base.threads import one_thread_each, threads
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+SETTLED = "mutual.machine.preloaded"
 WITHOUT = "OMP_NUM_THREADS=1 does without"
 
 
@@ -89,7 +90,7 @@ def _context(do: Callable[[Task], Result]) -> BaseContext:
         from multiprocessing import forkserver  # not everywhere to be had
 
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([do.__module__])
+        context.set_forkserver_preload([SETTLED, do.__module__])
         with suppress(OSError), one_thread_each():
             forkserver.ensure_running()
             return context
