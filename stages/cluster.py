@@ -21,6 +21,7 @@ from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
 from mutual.images.index import read_cameras
 from mutual.learning.handover import read_handover
 from mutual.machine.device import deterministic_device
+from mutual.machine.ranks import join
 from mutual.machine.streams import numpy_stream
 from stages import MODELS, PACKED, ROUNDS
 from stages.door import AFTER, arguments
@@ -33,6 +34,7 @@ def main() -> str:
     parser.add_argument("--after", "--start", required=True, dest="start", help=AFTER)
     args = parser.parse_args()
     params, device, folder = read_params(), deterministic_device(), ROUNDS / args.round
+    ranks = join(device)
     seed, number, keys = params.peers.seed, round_number(args.round), params.clustering.model_dump()
     files, camids = read_cameras(PACKED / "target/train.csv")
     features = np.array(read_array(folder / "features.npy", dtype=np.float32, shape=(len(files), None)))
@@ -40,7 +42,11 @@ def main() -> str:
     before = read_handover(MODELS / args.start)
     given = labels_in_place(PACKED / "target/train.csv", params.clustering.clustering, params.wrong.label_noise, seed)
     streams = numpy_stream(seed, "clustering", number), numpy_stream(seed, "clustering again", number)
-    found, again = cluster_twice(features, source, given, before.eps, streams, device, keys)
+    if ranks.first or params.clustering.clustering == "dbscan":  # whose search all share
+        found, again = cluster_twice(features, source, given, before.eps, streams, device, keys, ranks)
+    if not ranks.first:
+        ranks.end()
+        return str(folder / "pseudo_labels.csv")
     judged = read_json(folder / "agreement.json", dict[str, float])
     judged |= label_free(features, found.labels.classes, again, camids, before.labels)
     sizes = cluster_sizes(found.labels.classes)
@@ -51,6 +57,7 @@ def main() -> str:
         print(f"warning: {args.round}: {line}")
     write_json(folder / "clustering.json", sizes | found.figures | {"label_free": judged})
     write_pseudo_labels(folder / "pseudo_labels.csv", files, found.labels)
+    ranks.end()
     return str(folder / "pseudo_labels.csv")
 
 

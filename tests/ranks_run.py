@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 
 from mutual.base.launched import processes
 from mutual.base.params import read_params
+from mutual.clusters import neighbours
 from mutual.clusters.pseudo_labels import PseudoLabels
 from mutual.evaluation.features import extract
 from mutual.learning.adaptation import Round, adapt, for_training, trained_by
@@ -201,17 +204,25 @@ def features(ranks: Ranks) -> np.ndarray:
     return extract(frozen, pixels, CPU, "features", ranks=ranks)
 
 
+def found_near(of: np.ndarray, ranks: Ranks) -> np.ndarray:
+    """The five nearest of each, how far they are, and how far the farthest is: (N, 11), by tiles of 16 x 32."""
+    with patch.object(neighbours, "TILE", (16, 32)):
+        return np.column_stack(list(astuple(neighbours.nearest(of, 5, CPU, ranks))))
+
+
 def worker(folder: Path, iterations: int, dtypes: Sequence[str]) -> None:
     """One of the processes."""
     torch.set_num_threads(1)
     ranks = join(CPU)
     found = everything(ranks, ranks.count, iterations, dtypes)
     ours = features(ranks)
-    seen = hashlib.sha256(ours.tobytes() + b"".join(each.weights.tobytes() for each in found.values())).hexdigest()
+    near = found_near(ours, ranks)
+    every = (ours, near, *(each.weights for each in found.values()))
+    seen = hashlib.sha256(b"".join(each.tobytes() for each in every)).hexdigest()
     (folder / f"{ranks.rank}.txt").write_text(seen, encoding="utf-8")
     if ranks.first:
         arrays = {f"{title}/{name}": array for title, each in found.items() for name, array in each._asdict().items()}
-        np.savez(folder / "found.npz", features=ours, **arrays)
+        np.savez(folder / "found.npz", features=ours, near=near, **arrays)
 
 
 def launched(count: int, *command: str, **options: Any) -> subprocess.Popen[str]:
@@ -223,8 +234,8 @@ def launched(count: int, *command: str, **options: Any) -> subprocess.Popen[str]
 
 def by_processes(
     count: int, folder: Path, iterations: int, dtypes: Sequence[str]
-) -> tuple[dict[str, Found], np.ndarray, set[str]]:
-    """What so many got, and their hashes."""
+) -> tuple[dict[str, Found], np.ndarray, np.ndarray, set[str]]:
+    """What so many got, features and whom they found near among them, and their hashes."""
     command = ["-m", "tests.ranks_run", str(folder), str(iterations), *dtypes]
     process = launched(count, *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     said, _ = process.communicate(timeout=600)
@@ -232,10 +243,10 @@ def by_processes(
     with np.load(folder / "found.npz") as file:
         titles = list(dict.fromkeys(name.rpartition("/")[0] for name in file if "/" in name))
         found = {title: Found(*(file[f"{title}/{field}"] for field in Found._fields)) for title in titles}
-        ours = file["features"]
+        ours, near = file["features"], file["near"]
     hashes = {path.read_text(encoding="utf-8") for path in folder.glob("*.txt")}
     assert len(list(folder.glob("*.txt"))) == count
-    return found, ours, hashes
+    return found, ours, near, hashes
 
 
 def worst(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -250,8 +261,9 @@ def table() -> None:
     for count in (2, 4):
         alone, plain = everything(ALONE, count, ITERATIONS, [*DTYPES]), features(ALONE)
         with tempfile.TemporaryDirectory() as folder:
-            found, ours, hashes = by_processes(count, Path(folder), ITERATIONS, [*DTYPES])
-        same = "same bytes" if (ours == plain).all() and len(hashes) == 1 else "differ"
+            found, ours, near, hashes = by_processes(count, Path(folder), ITERATIONS, [*DTYPES])
+        same_near = (near == found_near(plain, ALONE)).all()
+        same = "same bytes" if (ours == plain).all() and same_near and len(hashes) == 1 else "differ"
         for title, each in found.items():
             one = alone[title]
             off = [worst(*both) for both in zip(each[:3], one[:3], strict=True)]

@@ -9,9 +9,10 @@ from mutual.base.errors import InputError
 from mutual.clusters import pairs as held_pairs
 from mutual.clusters.density import dbscan
 from mutual.clusters.encodings import encodings
-from mutual.clusters.jaccard import jaccard_rows, with_source
+from mutual.clusters.jaccard import with_source
 from mutual.clusters.neighbours import nearest
-from mutual.clusters.pairs import Pairs, _joined, pairs_by_rule, pairs_within
+from mutual.clusters.pairs import Pairs, _joined, all_pairs, pairs_by_rule, pairs_within
+from mutual.clusters.sharing import STRANGERS, pairs_that_share
 from tests.golden import golden
 
 STORED = golden("jaccard")
@@ -32,7 +33,7 @@ def same_up_to_numbers(ours: np.ndarray, theirs: np.ndarray) -> bool:
 @pytest.mark.parametrize("size", [600, 64, 7])
 def test_eps_and_labels_are_the_authors(name: str, size: int) -> None:
     distances = STORED[f"jaccard_{name}"]
-    eps, pairs = pairs_by_rule(blocks(distances, size), 600, 1.6e-3)
+    eps, pairs = pairs_by_rule(all_pairs(blocks(distances, size)), 600, 1.6e-3)
     assert eps == pytest.approx(float(STORED[f"eps_{name}"]), abs=1e-6)
     assert same_up_to_numbers(dbscan(pairs, 600, 4), STORED[f"dbscan_labels_{name}"])
 
@@ -40,7 +41,7 @@ def test_eps_and_labels_are_the_authors(name: str, size: int) -> None:
 @pytest.mark.parametrize("name", ["lam0", "lam01"])
 @pytest.mark.parametrize("eps", [0.3, 0.5, 0.6])
 def test_labels_at_a_given_eps_are_the_authors(name: str, eps: float) -> None:
-    pairs = pairs_within(blocks(STORED[f"jaccard_{name}"]), eps)
+    pairs = pairs_within(all_pairs(blocks(STORED[f"jaccard_{name}"])), eps)
     assert same_up_to_numbers(dbscan(pairs, 600, 4), STORED[f"dbscan_labels_eps{eps}_{name}"])
 
 
@@ -52,14 +53,14 @@ def test_labels_are_scikit_learns_number_for_number(seed: int) -> None:
     for eps in (0.1, 0.15, 0.3):
         for min_samples in (1, 3, 6):
             expected = DBSCAN(eps=eps, min_samples=min_samples, metric="precomputed").fit_predict(distances)
-            found = dbscan(pairs_within(blocks(distances), eps), 200, min_samples)
+            found = dbscan(pairs_within(all_pairs(blocks(distances)), eps), 200, min_samples)
             assert found.tolist() == expected.tolist()
 
 
 def test_the_rule_by_hand() -> None:
     # distances 0, 1, 2, 3, 4, 5 between four images; two fifths of the five that are not 0 are 1 and 2
     distances = np.array([[0, 0, 1, 2], [0, 0, 3, 4], [1, 3, 0, 5], [2, 4, 5, 0]], np.float32)
-    eps, pairs = pairs_by_rule(blocks(distances, 1), 4, 0.4)
+    eps, pairs = pairs_by_rule(all_pairs(blocks(distances, 1)), 4, 0.4)
     assert eps == 1.5
     assert pairs.distance.tolist() == [0, 1]
     assert list(zip(pairs.row.tolist(), pairs.column.tolist(), strict=True)) == [(0, 1), (0, 2)]
@@ -74,7 +75,7 @@ def test_the_rule_is_that_of_all_distances_sorted(seed: int) -> None:
     for share in (0.001, 0.05, 0.3, 1.0):
         positive = np.sort(upper[upper > 0])
         expected = positive[: round(share * len(positive))].mean(dtype=np.float64)
-        eps, pairs = pairs_by_rule(blocks(distances, 11), count, share)
+        eps, pairs = pairs_by_rule(all_pairs(blocks(distances, 11)), count, share)
         assert eps == pytest.approx(float(expected), rel=1e-12)
         assert sorted(pairs.distance.tolist()) == sorted(upper[upper <= expected].tolist())
 
@@ -94,7 +95,7 @@ def test_images_that_share_nothing_are_counted_and_not_kept(nearer: float, monke
 
     monkeypatch.setattr(held_pairs, "_joined", joined)
     monkeypatch.setattr(held_pairs, "ROOM", 0)
-    eps, pairs = pairs_by_rule(blocks(distances, 20), count, share)
+    eps, pairs = pairs_by_rule(all_pairs(blocks(distances, 20)), count, share)
     upper = np.sort(distances[np.triu_indices(count, 1)])
     expected = upper[: round(share * len(upper))].mean(dtype=np.float64)
     assert eps == pytest.approx(float(expected), rel=1e-12)
@@ -108,7 +109,7 @@ def test_eps_is_the_same_in_every_order_of_the_rows(share: float) -> None:
     for _ in range(20):
         features = STORED["features"][rng.permutation(600)]
         encoded = encodings(features, nearest(features, 21, torch.device("cpu")), 20, 6)
-        found.append(pairs_by_rule(jaccard_rows(encoded, 600), 600, share)[0])
+        found.append(pairs_by_rule(pairs_that_share(encoded), 600, share, STRANGERS)[0])
     assert max(found) - min(found) < 1e-6
     positive = np.sort(STORED["jaccard_lam0"][np.triu_indices(600, 1)])
     positive = positive[positive >= 1e-6]
@@ -119,12 +120,12 @@ def test_eps_is_the_same_in_every_order_of_the_rows(share: float) -> None:
 def test_images_of_which_none_is_nearer_than_another_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_pairs, "ROOM", 0)
     with pytest.raises(InputError, match=r"dbscan_rho: the nearest of 50 images are all 1.0000 apart"):
-        pairs_by_rule(blocks(np.ones((50, 50), np.float32)), 50, 0.01)
+        pairs_by_rule(all_pairs(blocks(np.ones((50, 50), np.float32))), 50, 0.01)
 
 
 def test_a_share_of_less_than_one_pair_is_refused() -> None:
     with pytest.raises(InputError, match=r"dbscan_rho: 0.0001 of the distances between 20 images is not one"):
-        pairs_by_rule(blocks(np.ones((20, 20), np.float32)), 20, 1e-4)
+        pairs_by_rule(all_pairs(blocks(np.ones((20, 20), np.float32))), 20, 1e-4)
 
 
 def test_an_image_between_two_clusters_joins_the_first_and_a_lonely_one_none() -> None:

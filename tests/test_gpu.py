@@ -22,6 +22,7 @@ from mutual.images.views import training_views
 from mutual.learning.adaptation import Round, for_training, shares_of_lr, step
 from mutual.learning.batches import Batch
 from mutual.machine.device import CPU, deterministic_device
+from mutual.machine.ranks import ALONE
 from mutual.networks.norms import in_parts
 from mutual.networks.reid import ReidNetwork, inference
 from mutual.refineries.contract import Targets
@@ -127,17 +128,19 @@ def test_kmeans_finds_the_people_there_too() -> None:
 
 
 def test_dbscan_and_its_eps_are_the_cpus() -> None:
-    (there, _, eps), (here, _, expected) = (
+    (there, _, eps, _), (here, _, expected, _) = (
         by_density(
             features(),
             features(1),
             k1=20,
             k2=6,
+            exact=True,
             source_share=0.1,
             eps=None,
             rho=2e-2,
             min_samples=4,
             device=device,
+            ranks=ALONE,
         )
         for device in (gpu(), CPU)
     )

@@ -39,7 +39,8 @@ import numba, numpy as np, torch
 from mutual.clusters.encodings import encodings
 from mutual.clusters.jaccard import jaccard_rows
 from mutual.clusters.neighbours import nearest
-from mutual.clusters.pairs import pairs_within
+from mutual.clusters.pairs import all_pairs, pairs_within
+from mutual.clusters.sharing import pairs_that_share
 from mutual.evaluation.ranking import rank_distances
 from mutual.images.views import training_views
 from mutual.machine.device import deterministic_device
@@ -61,8 +62,9 @@ features = torch.nn.functional.normalize(torch.randn(40, 8)).numpy()
 encoded = encodings(features, nearest(features, 8, device), 6, 2)
 count("encodings")
 blocks = list(jaccard_rows(encoded, 40))
+list(pairs_that_share(encoded))[0](0.5)
 count("Jaccard distances")
-pairs_within(blocks, 0.5)
+pairs_within(all_pairs(blocks), 0.5)
 count("pairs")
 products = torch.randn(300, 300, requires_grad=True)
 (products @ products).sum().backward()

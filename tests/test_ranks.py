@@ -17,7 +17,7 @@ import torch
 from mutual.base.errors import InputError
 from mutual.machine.ranks import ALONE, Ranks, join
 from tests.herd import choose, draw_clustered, made, stage
-from tests.ranks_run import ALL, by_processes, everything, features, launched, worst
+from tests.ranks_run import ALL, by_processes, everything, features, found_near, launched, worst
 
 TRAIN = ("-m", "stages.train", "--round", "r01", "--after", "r00")
 
@@ -33,7 +33,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
 def test_two_processes_are_one_with_two_groups(tmp_path: Path) -> None:
     """All methods, with dropout and with the source; `make ranks` has four processes and float32, too."""
     alone, plain = everything(ALONE, 2, 6, ["float64"]), features(ALONE)
-    found, ours, hashes = by_processes(2, tmp_path, 6, ["float64"])
+    found, ours, near, hashes = by_processes(2, tmp_path, 6, ["float64"])
     assert found.keys() == alone.keys()
     assert len(found) == ALL
     assert len(hashes) == 1  # the same weights in both processes
@@ -43,6 +43,7 @@ def test_two_processes_are_one_with_two_groups(tmp_path: Path) -> None:
         assert worst(each.weights, one.weights) < 1e-10, title
         assert worst(each.statistics, one.statistics) < 1e-10, title
     assert (ours == plain).all()
+    assert (near == found_near(plain, ALONE)).all()
 
 
 def done(count: int, *command: str) -> str:

@@ -414,6 +414,7 @@ def jaccard(count: int) -> Timed:
     from mutual.clusters.jaccard import jaccard_rows
     from mutual.clusters.neighbours import nearest
     from mutual.clusters.pairs import pairs_by_rule
+    from mutual.clusters.sharing import STRANGERS, pairs_that_share
     from mutual.machine.device import deterministic_device
 
     device = deterministic_device()
@@ -426,7 +427,7 @@ def jaccard(count: int) -> Timed:
         times.append(time.perf_counter())
         below = sum(int((block < 1).sum()) for _, block in jaccard_rows(encoded, len(features)))
         times.append(time.perf_counter())
-        _, pairs = pairs_by_rule(jaccard_rows(encoded, len(features)), len(features), 1.6e-3)
+        _, pairs = pairs_by_rule(pairs_that_share(encoded), len(features), 1.6e-3, STRANGERS)
         labels = dbscan(pairs, len(features), 4)
         times.append(time.perf_counter())
         return list(np.diff(times)), below, int(labels.max()) + 1

@@ -198,6 +198,7 @@ class Clustering(View):
     dbscan_min_samples: Neighbours
     k1: Neighbours
     k2: Neighbours
+    neighbours: Literal["exact", "approximate"]
     source_distance_weight: Annotated[float, Field(ge=0, lt=1)]
 
 

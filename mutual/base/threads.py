@@ -1,4 +1,4 @@
-"""What is settled before any library loads: how many threads each has, one number, and how seldom garbage is looked for.
+"""What is settled before any library loads: one number of threads for all, and how seldom garbage is looked for.
 
 PyTorch, MKL, OpenBLAS, Faiss and Numba each read their own variable of the environment when they load. Numba's would be
 the number of processors whatever OpenMP's says, and the first compiled loop hands it on to PyTorch.

@@ -1,6 +1,7 @@
 """One door to every clustering: from features to pseudo labels and centroids, as the keys of params.yaml say."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -9,8 +10,7 @@ import torch
 from mutual.base.errors import InputError
 from mutual.clusters.collapse import check_features
 from mutual.clusters.pseudo_labels import PseudoLabels, cluster_means
-
-NEARER = 0.9  # of eps, in a second clustering by DBSCAN
+from mutual.machine.ranks import ALONE, Ranks
 
 
 class Found(NamedTuple):
@@ -29,24 +29,25 @@ def cluster_twice(
     streams: tuple[np.random.Generator, np.random.Generator],
     device: torch.device,
     keys: Mapping[str, Any],
+    ranks: Ranks = ALONE,
 ) -> tuple[Found, np.ndarray | None]:
-    """What :func:`cluster` finds, and the labels of :func:`cluster_again`.
+    """What :func:`cluster` finds, and (N,) int64 labels of a second clustering, which tell how much of it is chance.
 
     Where (N,) int64 labels are ``given`` in place of clusters it is these and their centroids, and nothing again.
     """
     if given is not None:
         check_features(features, "features")
         return Found(PseudoLabels(given), cluster_means(features, given), {}), None
-    found = cluster(features, source, kept_eps, streams[0], device, **keys)
-    return found, cluster_again(features, source, found, streams[1], device, keys)
+    return cluster(features, source, kept_eps, streams, device, ranks, **keys)
 
 
 def cluster(
     features: np.ndarray,
     source: np.ndarray,
     kept_eps: float | None,
-    stream: np.random.Generator,
+    streams: tuple[np.random.Generator, np.random.Generator],
     device: torch.device,
+    ranks: Ranks,
     *,
     clustering: Literal["kmeans", "dbscan"],
     clusters: int,
@@ -57,51 +58,43 @@ def cluster(
     dbscan_min_samples: int,
     k1: int,
     k2: int,
+    neighbours: Literal["exact", "approximate"],
     source_distance_weight: float,
-) -> Found:
-    """Cluster the (N, D) float32 features; those of the ``source``, (M, D), count where their distance does.
+) -> tuple[Found, np.ndarray]:
+    """Cluster the (N, D) float32 features, twice; those of the ``source``, (M, D), count where their distance does.
 
-    ``kept_eps`` is that of the first round, which all others keep; ``stream`` draws k-means' start. Raises
-    :class:`mutual.base.errors.InputError` for features and clusters that have collapsed.
+    ``kept_eps`` is that of the first round, which all others keep; ``streams`` draw the two starts of k-means. DBSCAN
+    takes less of eps the second time, and shares its search for neighbours with the other ``ranks``. Raises
+    :class:`InputError` for features and clusters that have collapsed; of the second, all images are outliers, -1.
     """
     if clustering == "kmeans":
         from mutual.clusters.means import by_means
 
-        labels, centroids, inertia = by_means(
-            features, clusters, by=kmeans_by, iterations=kmeans_iterations, stream=stream, device=device
+        first, second = (
+            partial(
+                by_means, features, clusters, by=kmeans_by, iterations=kmeans_iterations, stream=each, device=device
+            )
+            for each in streams
         )
-        return Found(PseudoLabels(labels), centroids, {"inertia": inertia})
+        labels, centroids, inertia = first()
+        try:
+            again = second()[0]
+        except InputError:
+            again = np.full(len(features), -1, np.int64)
+        return Found(PseudoLabels(labels), centroids, {"inertia": inertia}), again
     from mutual.clusters.density import by_density  # needs Numba and scikit-learn, which k-means does not wait for
 
-    labels, centroids, eps = by_density(
+    labels, centroids, eps, again = by_density(
         features,
         source if source_distance_weight > 0 else None,
         k1=k1,
         k2=k2,
+        exact=neighbours == "exact",
         source_share=source_distance_weight,
         eps=kept_eps if dbscan_eps == "rule" else dbscan_eps,
         rho=dbscan_rho,
         min_samples=dbscan_min_samples,
         device=device,
+        ranks=ranks,
     )
-    return Found(PseudoLabels(labels), centroids, {"eps": eps})
-
-
-def cluster_again(
-    features: np.ndarray,
-    source: np.ndarray,
-    found: Found,
-    stream: np.random.Generator,
-    device: torch.device,
-    keys: Mapping[str, Any],
-) -> np.ndarray:
-    """(N,) int64 labels of a second clustering, beside which one sees how much of the first is chance.
-
-    ``found`` is the first, made with the same ``keys``: k-means starts elsewhere, DBSCAN takes 0.9 of eps. Where that
-    leaves fewer than two clusters, all are outliers, -1.
-    """
-    eps = found.figures["eps"] * NEARER if "eps" in found.figures else keys["dbscan_eps"]
-    try:
-        return cluster(features, source, None, stream, device, **(dict(keys) | {"dbscan_eps": eps})).labels.classes
-    except InputError:
-        return np.full(len(features), -1, np.int64)
+    return Found(PseudoLabels(labels), centroids, {"eps": eps}), again

@@ -38,12 +38,15 @@ def check_features(features: np.ndarray, what: str, clusters: int = 2) -> None:
             f"{what}: those of all {count} images are the same: the network has collapsed, or the images are copies"
         )
     check_count(clusters, count)
-    different = len({row.tobytes() for row in features})
-    if clusters > different:
-        raise InputError(
-            f"clusters: {clusters} clusters need as many images that differ, the {what} of {count} images "
-            f"are {different} different ones"
-        )
+    different: set[bytes] = set()
+    for row in features:
+        different.add(row.tobytes())
+        if len(different) == clusters:
+            return
+    raise InputError(
+        f"clusters: {clusters} clusters need as many images that differ, the {what} of {count} images "
+        f"are {len(different)} different ones"
+    )
 
 
 def check_clusters(labels: np.ndarray, how: str) -> None:

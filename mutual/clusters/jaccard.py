@@ -52,17 +52,19 @@ def jaccard_rows(encoded: sparse.csr_array, rows: int) -> Iterator[tuple[int, np
     one and not the other, so that their eps depends on that order, too.
     """
     count = encoded.shape[0]
-    by_column = encoded.tocsc()
+    columns = by_columns(encoded)
     step = max(1, BLOCK_VALUES // count)
     with Progress(total=rows, desc="Jaccard distances", unit="img") as bar:
         for start in range(0, rows, step):
             stop = min(start + step, rows)
             starts = encoded.indptr[start : stop + 1]
-            yield start, _jaccard(starts, encoded.indices, encoded.data, *_parts(by_column), count)
+            yield start, _jaccard(starts, encoded.indices, encoded.data, *columns, count)
             bar.update(stop - start)
 
 
-def _parts(matrix: sparse.csc_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def by_columns(encoded: sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where each column begins, whose rows hold something in it, ascending, and what."""
+    matrix = encoded.tocsc()
     return matrix.indptr, matrix.indices, matrix.data
 
 

@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from mutual.base.progress import Progress
+from mutual.machine.ranks import ALONE, Ranks
 
-TILE = (2048, 4096)  # of the distances, 32 MB: whose transpose is cheap, and whose neighbours are found in caches
+TILE = (2048, 4096)  # of the distances, 32 MB
+NOBODY = (0x7F800000 << 32) + 0xFFFFFFFF  # a key: infinitely far
+FEW = 16  # one of so many of a tile's images, at most, for which it is worth to look at them alone
 
 
 @dataclass(frozen=True)
@@ -20,41 +23,68 @@ class Neighbours:
     farthest: np.ndarray  # (N,) float32 squared distance of the image that is farthest away
 
 
-def nearest(features: np.ndarray, k: int, device: torch.device) -> Neighbours:
+def nearest(features: np.ndarray, k: int, device: torch.device, ranks: Ranks = ALONE) -> Neighbours:
     """Exact search among the (N, D) float32 features; ``k`` counts the image itself.
 
     Distances are symmetric, so only tiles on and above the diagonal are computed: each serves its rows and its columns.
-    The features must be finite.
+    Several processes have a run of the tiles each, and all get what all found: in whichever tile an image was met, its
+    key is the same, and so is the result. The features must be finite.
     """
     count = len(features)
     columns = torch.from_numpy(features).to(device, torch.float32)  # whose bits are sorted below
     norms = columns.square().sum(1)
-    found = torch.full((count, k), torch.iinfo(torch.int64).max, dtype=torch.int64, device=device)
+    found = torch.full((count, k), NOBODY, dtype=torch.int64, device=device)
     farthest = torch.zeros(count, device=device)
     high, wide = TILE
     tiles = [(top, left) for top in range(0, count, high) for left in range(top, count, wide)]
+    tiles = tiles[ranks.runs_of(len(tiles))[ranks.rank]]
     for top, left in Progress(tiles, desc="neighbours", unit="tile"):
         rows, across = slice(top, min(top + high, count)), slice(left, min(left + wide, count))
         squared = (norms[rows, None] + norms[across]).addmm_(columns[rows], columns[across].T, alpha=-2).clamp_(min=0)
         if left == top:
             squared.diagonal().zero_()  # rounding may leave more
-        _keep_nearest(found[rows], farthest[rows], squared, left)
+        _keep_nearest(found[rows], squared, left, 0)
+        torch.maximum(farthest[rows], squared.amax(1), out=farthest[rows])
         beyond = slice(max(rows.stop, left), across.stop)  # the square on the diagonal has served both
         if beyond.start < beyond.stop:
-            _keep_nearest(found[beyond], farthest[beyond], squared[:, beyond.start - left :].T.contiguous(), top)
+            others = squared[:, beyond.start - left :]
+            _keep_nearest(found[beyond], others, top, 1)
+            torch.maximum(farthest[beyond], others.amax(0), out=farthest[beyond])
+    if ranks.count > 1:
+        every = ranks.whole(found).view(ranks.count, count, k)
+        found = every.transpose(0, 1).reshape(count, ranks.count * k).topk(k, largest=False).values
+        farthest = ranks.whole(farthest).view(ranks.count, count).amax(0)
     found = found.cpu()
     values = (found >> 32).to(torch.int32).view(torch.float32)
     return Neighbours((found & 0xFFFFFFFF).numpy(), values.numpy(), farthest.cpu().numpy())
 
 
-def _keep_nearest(found: Tensor, farthest: Tensor, squared: Tensor, first: int) -> None:
-    """Update the (b, k) nearest and (b,) farthest with (b, c) squared distances to the images from ``first`` on.
+def _keep_nearest(found: Tensor, squared: Tensor, first: int, of: int) -> None:
+    """Update the (b, k) keys of the nearest of a tile's rows (``of`` 0) or columns (1), each ascending.
 
-    Distances of at least 0 are ordered as their bits are: a key is the bits of the distance, then the image's row.
+    ``squared`` are the tile's distances; its columns, or rows, are the images from ``first`` on. Distances of at least
+    0 are ordered as their bits are: a key is the bits of the distance, then the image's row. Most images are farther
+    away than those that are held: they never become keys.
     """
-    torch.maximum(farthest, squared.amax(1), out=farthest)
-    keys = squared.view(torch.int32).to(torch.int64) << 32
-    keys += torch.arange(first, first + keys.shape[1], device=keys.device)
-    k = found.shape[1]
-    nearest = keys.topk(min(k, keys.shape[1]), largest=False).values
-    found.copy_(torch.cat([found, nearest], 1).topk(k, largest=False).values)
+    worst = (found[:, -1] >> 32).to(torch.int32).view(torch.float32)
+    near = _places(squared <= worst.unsqueeze(1 - of))
+    if len(near) * FEW > squared.numel():
+        keys = (squared.T if of else squared).contiguous().view(torch.int32).to(torch.int64) << 32
+        keys += torch.arange(first, first + keys.shape[1], device=keys.device)
+        keys = keys.topk(min(found.shape[1], keys.shape[1]), largest=False).values
+    else:
+        pair = near // squared.shape[1], near % squared.shape[1]
+        key = (squared[pair].view(torch.int32).to(torch.int64) << 32) + (first + pair[1 - of])
+        own, order = pair[of].sort(stable=True)
+        count = own.bincount(minlength=len(found))
+        place = torch.arange(len(own), device=own.device) - (count.cumsum(0) - count)[own]
+        keys = found.new_full((len(found), int(count.max())), NOBODY)
+        keys[own, place] = key[order]
+    found.copy_(torch.cat([found, keys], 1).topk(found.shape[1], largest=False).values)
+
+
+def _places(chosen: Tensor) -> Tensor:
+    """Where (b, c) bools are true, row by row: (P,) int64."""
+    if chosen.device.type == "cpu":  # NumPy is several times as fast
+        return torch.from_numpy(np.flatnonzero(chosen.numpy()))
+    return chosen.flatten().nonzero()[:, 0]

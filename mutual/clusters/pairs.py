@@ -1,6 +1,8 @@
-"""From blocks of distances to the pairs that matter, and eps by the rule."""
+"""The pairs of images that are near each other, and eps by the rule."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numba import njit, prange
@@ -25,13 +27,23 @@ class Pairs:
         return Pairs(self.row[kept], self.column[kept], self.distance[kept])
 
 
-def pairs_within(blocks: Blocks, limit: float) -> Pairs:
+# the pairs of a run of rows, each with later ones, that are at most so far apart
+Near = Callable[[float], Pairs]
+
+
+def all_pairs(blocks: Blocks) -> Iterator[Near]:
+    """All pairs of blocks of distances."""
+    for start, block in blocks:
+        yield partial(_upper, start, block)
+
+
+def pairs_within(runs: Iterable[Near], limit: float) -> Pairs:
     """The pairs of all images at most ``limit`` apart."""
-    return _joined([_upper(start, block, limit) for start, block in blocks])
+    return _joined([near(limit) for near in runs])
 
 
-def pairs_by_rule(blocks: Blocks, count: int, share: float) -> tuple[float, Pairs]:
-    """eps, and the pairs of the ``count`` images at most eps apart.
+def pairs_by_rule(runs: Iterable[Near], count: int, share: float, others: float = np.inf) -> tuple[float, Pairs]:
+    """eps, and the pairs of the ``count`` images at most eps apart; those that no run has are the farthest, ``others``.
 
     eps is the mean of the smallest ``share`` of all distances between two images that are not 0 (authors' code). Only
     a few times as many pairs as that are kept at a time. Raises :class:`InputError` when the share is less than a pair,
@@ -40,9 +52,9 @@ def pairs_by_rule(blocks: Blocks, count: int, share: float) -> tuple[float, Pair
     most = max(1, round(share * count * (count - 1) / 2))
     room = max(2 * most, ROOM)
     parts: list[Pairs] = []
-    limit, held, zeros, dropped = np.inf, 0, 0, np.inf
-    for start, block in blocks:
-        parts.append(_upper(start, block, limit))
+    limit, held, zeros, dropped = np.inf, 0, 0, others
+    for near in runs:
+        parts.append(near(limit))
         held += len(parts[-1].distance)
         zeros += int((parts[-1].distance == 0).sum())
         if held > zeros + room:
