@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from mutual.clusters.pseudo_labels import read_pseudo_labels
 from mutual.learning.handover import Handover, write_handover
 from stages import cluster
 from tests.golden import golden
+from tests.ranks_run import launched
 
 STORED = golden("jaccard")
 TOP = Path(__file__).resolve().parents[1]
@@ -97,6 +99,25 @@ def test_features_are_normalised_and_eps_is_that_of_the_first_round(
 def test_a_given_eps_is_taken_as_it_is(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change(project, dbscan_eps=0.6)
     assert clustered(monkeypatch, "r01", "r00")["eps"] == 0.6
+
+
+@pytest.mark.parametrize("how", ["approximate neighbours", "two processes"])
+def test_neighbours_are_found_in_other_ways(project: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """Approximate ones are the exact ones of few images; processes share the search."""
+    made = [Path(f"data/rounds/r01/{name}") for name in ("pseudo_labels.csv", "centroids.npy", "clustering.json")]
+    change(project, dbscan_eps=0.5)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun's processes have
+    exact = clustered(monkeypatch, "r01", "r00")
+    before = [path.read_bytes() for path in made]
+    if how == "two processes":
+        process = launched(2, "-m", "stages.cluster", "--round", "r01", "--after", "r00", cwd=project, stderr=PIPE)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert [path.read_bytes() for path in made] == before
+    else:
+        change(project, neighbours="approximate")
+        assert clustered(monkeypatch, "r01", "r00") == exact
+        assert made[0].read_bytes() == before[0]
 
 
 def test_kmeans_has_no_outliers_and_no_eps(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

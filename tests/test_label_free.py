@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mutual.base.errors import InputError
+from mutual.clusters import label_free as measures
 from mutual.clusters.alarms import alarms
 from mutual.clusters.label_free import agreement, consistency, label_free, silhouette, variance
 from mutual.clusters.pseudo_labels import singletons
@@ -75,6 +76,18 @@ def test_agreement_is_that_of_plain_neighbours() -> None:
     assert agreement([peers[0], peers[0] * 3], CPU) == {"agreement": 1}
     assert agreement(peers[:1], CPU) == {}
     assert agreement([peers[0][:1]] * 2, CPU) == {}
+
+
+def test_of_many_images_some_agree_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    peers = [rng.standard_normal((70, 6)).astype(np.float32) for _ in range(2)]
+    peers[1] += 2 * peers[0]
+    nearest = [np.argsort(((x[:, None] - x) ** 2).sum(2) + np.diag([np.inf] * 70), axis=1)[:, :10] for x in peers]
+    common = [len(np.intersect1d(*rows)) / 10 for rows in zip(*nearest, strict=True)]
+    assert agreement(peers, CPU) == {"agreement": pytest.approx(np.mean(common))}
+    monkeypatch.setattr(measures, "SAMPLE", 30)
+    monkeypatch.setattr(measures, "BLOCK_VALUES", 200)
+    assert agreement(peers, CPU) == {"agreement": pytest.approx(np.mean(common[::3]))}
 
 
 def test_copies_of_an_image_do_not_count_it_as_its_own_neighbour() -> None:

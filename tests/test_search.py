@@ -101,7 +101,7 @@ def test_exact_search_is_that_of_all_distances_and_equals_come_by_their_row() ->
 
 
 def test_codes_find_what_is_near_and_are_the_same_bytes_each_time(tmp_path: Path) -> None:
-    features, queries = bench_search.drawn(tmp_path / "features.npy", 4000, 64)
+    features, _, queries = bench_search.drawn(tmp_path / "features.npy", 4000, 64)
     exact, true = Index(features).search(queries, 10)
     found = Index(features, coded(features))
     rows, distances = found.search(queries, 10)
@@ -521,13 +521,15 @@ def test_the_sheet_has_the_ends_of_names_below_its_pictures(tmp_path: Path) -> N
 
 
 def test_drawn_features_are_people_and_the_same_each_time(tmp_path: Path) -> None:
-    features, queries = bench_search.drawn(tmp_path / "a.npy", 3000, 32)
-    again, _ = bench_search.drawn(tmp_path / "b.npy", 3000, 32)
+    features, whose, queries = bench_search.drawn(tmp_path / "a.npy", 3000, 32)
+    again, *_ = bench_search.drawn(tmp_path / "b.npy", 3000, 32)
     np.testing.assert_array_equal(features, again)
     assert features.dtype == np.float32
     assert (features.shape, queries.shape) == ((3000, 32), (200, 32))
     np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
-    distances = np.sqrt(Index(features).search(np.array(features[:100]), 3)[1])
+    rows, squared = Index(features).search(np.array(features[:100]), 3)
+    assert (whose[rows[:, 1]] == whose[:100]).mean() > 0.5  # somebody of the same person
+    distances = np.sqrt(squared)
     everyone = np.sqrt(np.maximum(2 - 2 * np.array(features[:100]) @ features.T, 0))
     assert np.median(distances[:, 1]) < 0.6 * np.median(everyone)  # there is always somebody like oneself
 

@@ -1,5 +1,7 @@
 """The pairs that share a neighbour are those of the dense computation, bit by bit, and the approximate neighbours."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mutual.clusters.jaccard import jaccard_rows
 from mutual.clusters.neighbours import nearest
 from mutual.clusters.pairs import Pairs, all_pairs, pairs_by_rule, pairs_within
 from mutual.clusters.sharing import STRANGERS, pairs_that_share
+from tools import bench_clusters
 
 CPU = torch.device("cpu")
 
@@ -61,7 +64,7 @@ def test_strangers_count_where_the_rule_needs_them() -> None:
 def test_few_images_are_searched_exactly() -> None:
     """All of their lists are probed."""
     features = people(400, 1)
-    ours, exact = nearly_nearest(features, 21), nearest(features, 21, CPU)
+    ours, exact = nearly_nearest(features, 21, CPU), nearest(features, 21, CPU)
     np.testing.assert_allclose(ours.squared, exact.squared, atol=1e-5)
     assert (ours.index == exact.index).mean() > 0.99  # but for equals, whose order is rounding
     np.testing.assert_allclose(ours.farthest, exact.farthest, atol=1e-5)
@@ -71,7 +74,11 @@ def test_few_images_are_searched_exactly() -> None:
 
 def test_of_many_images_most_neighbours_are_right_and_the_same_every_time() -> None:
     features = people(20_000, 2)
-    ours, again, exact = nearly_nearest(features, 21), nearly_nearest(features, 21), nearest(features, 21, CPU)
+    ours, again, exact = (
+        nearly_nearest(features, 21, CPU),
+        nearly_nearest(features, 21, CPU),
+        nearest(features, 21, CPU),
+    )
     assert (ours.index == again.index).all()
     held = [len(np.intersect1d(*rows)) for rows in zip(ours.index[::50], exact.index[::50], strict=True)]
     assert np.mean(held) > 0.9 * 21
@@ -81,9 +88,20 @@ def test_of_many_images_most_neighbours_are_right_and_the_same_every_time() -> N
     assert (ours.farthest > 0.8 * exact.farthest).all()
 
 
+def test_a_row_of_the_table_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_clusters, "LENGTH", 32)
+    exact = bench_clusters.measured(bench_clusters.Row(2000, exact=True), tmp_path)
+    found = bench_clusters.measured(bench_clusters.Row(2000, exact=False), tmp_path)
+    assert exact["recall"] > 0.99
+    assert "same" not in exact
+    assert found["recall"] > 0.9
+    assert found["same"] > 0.9
+    assert min(found[part] for part in bench_clusters.PARTS) > 0
+
+
 def test_lists_that_hold_too_few_are_not_all_that_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     features = people(800, 3)
     monkeypatch.setattr(approximate, "PROBED", 1)
-    found = nearly_nearest(features, 100)
+    found = nearly_nearest(features, 100, CPU)
     assert found.index.min() >= 0
     assert all(len(set(row.tolist())) == 100 for row in found.index)

@@ -114,7 +114,7 @@ def in_its_own_process(name: str) -> dict[str, float]:
 def measured(row: Row) -> dict[str, float]:
     """Draw the features, make the index, write and read it as a search does, and ask it 200 queries one by one."""
     with tempfile.TemporaryDirectory() as folder:
-        features, queries = drawn(Path(folder) / "features.npy", row.images, row.length)
+        features, _, queries = drawn(Path(folder) / "features.npy", row.images, row.length)
         exact, _ = Index(features).search(queries, NEIGHBOURS)
         path, start, search = Path(folder) / "codes.faiss", time.process_time(), Index(features)
         with anonymous_peak() as peak:
@@ -145,26 +145,29 @@ def measured(row: Row) -> dict[str, float]:
         }
 
 
-def drawn(path: Path, count: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """(N, D) float32 features of length 1, on disk, of N / 20 people, and (200, D) further ones, the queries."""
+def drawn(path: Path, count: int, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(N, D) float32 features of length 1, on disk, whose of N / 20 people each is, and (200, D) more, the queries."""
     ask_room(path, count * length * 4)
     rng, spectrum = numpy_stream(0, "drawn features"), np.arange(1, RESPECTS + 1, dtype=np.float32) ** -0.5
     people = rng.standard_normal((max(1, count // PEOPLE_IMAGES), RESPECTS), np.float32)
     cameras = np.float32(OF_CAMERA) * rng.standard_normal((CAMERAS, RESPECTS), np.float32)
     shown = rng.standard_normal((RESPECTS, length), np.float32) / np.float32(length**0.5)
 
-    def block(size: int) -> np.ndarray:
+    def block(size: int) -> tuple[np.ndarray, np.ndarray]:
         image = np.float32(OF_IMAGE) * rng.standard_normal((size, RESPECTS), np.float32)
-        of = people[rng.integers(len(people), size=size)] + cameras[rng.integers(CAMERAS, size=size)] + image
+        who = rng.integers(len(people), size=size)
+        of = people[who] + cameras[rng.integers(CAMERAS, size=size)] + image
         noise = np.float32(NOISE / length**0.5) * rng.standard_normal((size, length), np.float32)
         rows = (of * spectrum) @ shown + noise
-        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True)), who
 
+    whose = np.empty(count, np.int64)
     features = np.lib.format.open_memmap(path, "w+", np.float32, (count, length))
     for start in range(0, count, BLOCK):
-        features[start : start + BLOCK] = block(min(BLOCK, count - start))
+        part = slice(start, min(start + BLOCK, count))
+        features[part], whose[part] = block(part.stop - start)
     features.flush()
-    return np.load(path, mmap_mode="r"), block(QUERIES)
+    return np.load(path, mmap_mode="r"), whose, block(QUERIES)[0]
 
 
 def made_by_faiss(features: np.ndarray, name: str) -> faiss.Index:

@@ -36,9 +36,9 @@ def by_density(
 
     And the labels with 0.9 of eps, beside which one sees how much of them is chance; all -1 where these are of fewer
     than two clusters. The (N, D) float32 features, and the (M, D) of the ``source`` where their distance counts, are
-    normalised again first, which k-means does not do (authors' code). The search for neighbours, ``exact`` or not, is
-    shared with the other ``ranks``. Raises :class:`InputError` for features and clusters that have collapsed, where
-    there are no more images than ``k1`` or ``k2``, and as :func:`pairs_by_rule` does.
+    normalised again first, which k-means does not do (authors' code). The search for neighbours is ``exact``, and then
+    shared with the other ``ranks``, or approximate. Raises :class:`InputError` for features and clusters that have
+    collapsed, where there are no more images than ``k1`` or ``k2``, and as :func:`pairs_by_rule` does.
     """
     check_features(features, "features")
     count = len(features)
@@ -73,7 +73,7 @@ def _searched(features: np.ndarray, k: int, exact: bool, device: torch.device, r
         return nearest(features, k, device, ranks)
     from mutual.clusters.approximate import nearly_nearest  # loads a library of 200 MB, which others do not need
 
-    return nearly_nearest(features, k)
+    return nearly_nearest(features, k, device)
 
 
 def dbscan(pairs: Pairs, count: int, min_samples: int) -> np.ndarray:

@@ -15,7 +15,8 @@ from mutual.clusters.neighbours import nearest
 from mutual.clusters.pseudo_labels import singletons
 
 NEIGHBOURS = 10  # of an image, in the agreement of the peers
-SAMPLE = 4096  # images that silhouettes are computed of: their cost grows with the square
+SAMPLE = 4096  # images that the agreement and silhouettes are computed of: their cost grows with the square
+BLOCK_VALUES = 1 << 24  # of a block of distances: 64 MB
 
 
 def label_free(
@@ -83,12 +84,17 @@ def variance(features: np.ndarray) -> float:
 def agreement(peers: Sequence[np.ndarray], device: torch.device) -> dict[str, float]:
     """``agreement``: the share of an image's 10 nearest others that two peers have in common, 0 .. 1, mean over pairs.
 
-    ``peers`` are (N, D) float32 features of the same images. One peer, or one image, has none.
+    ``peers`` are (N, D) float32 features of the same images. One peer, or one image, has none. Of more than 4,096
+    images it is that of every second, third, …, among all.
     """
-    others = min(NEIGHBOURS, len(peers[0]) - 1)
+    count = len(peers[0])
+    others, step = min(NEIGHBOURS, count - 1), -(-count // SAMPLE)
     if len(peers) < 2 or others < 1:
         return {}
-    found = [_nearest_others(features, others, device) for features in peers]
+    if step == 1:
+        found = [_nearest_others(features, others, device) for features in peers]
+    else:
+        found = [_nearest_to(np.arange(0, count, step), features, others, device) for features in peers]
     common = [
         np.mean([len(np.intersect1d(*rows, assume_unique=True)) for rows in zip(a, b, strict=True)])
         for a, b in combinations(found, 2)
@@ -102,3 +108,14 @@ def _nearest_others(features: np.ndarray, count: int, device: torch.device) -> n
     itself = index == np.arange(len(index))[:, None]
     itself[~itself.any(1), -1] = True
     return index[~itself].reshape(len(index), count)
+
+
+def _nearest_to(rows: np.ndarray, features: np.ndarray, count: int, device: torch.device) -> np.ndarray:
+    """(R, count) int64: the rows of the (N, D) features nearest to each of these rows, without itself."""
+    columns, found = torch.from_numpy(features).to(device), []
+    norms = columns.square().sum(1)
+    for part in torch.from_numpy(rows).to(device).split(max(1, BLOCK_VALUES // len(features))):
+        distances = norms - 2 * columns[part] @ columns.T  # the squared ones, but for what is the same in a row
+        distances.scatter_(1, part[:, None], torch.inf)
+        found.append(distances.topk(count, largest=False).indices.cpu())
+    return torch.cat(found).numpy()

@@ -34,7 +34,7 @@ def nearest(features: np.ndarray, k: int, device: torch.device, ranks: Ranks = A
     columns = torch.from_numpy(features).to(device, torch.float32)  # whose bits are sorted below
     norms = columns.square().sum(1)
     found = torch.full((count, k), NOBODY, dtype=torch.int64, device=device)
-    farthest = torch.zeros(count, device=device)
+    farthest, everyone = torch.zeros(count, device=device), torch.arange(count, device=device)
     high, wide = TILE
     tiles = [(top, left) for top in range(0, count, high) for left in range(top, count, wide)]
     tiles = tiles[ranks.runs_of(len(tiles))[ranks.rank]]
@@ -43,44 +43,50 @@ def nearest(features: np.ndarray, k: int, device: torch.device, ranks: Ranks = A
         squared = (norms[rows, None] + norms[across]).addmm_(columns[rows], columns[across].T, alpha=-2).clamp_(min=0)
         if left == top:
             squared.diagonal().zero_()  # rounding may leave more
-        _keep_nearest(found[rows], squared, left, 0)
+        keep_nearest(found[rows], squared, everyone[across], 0)
         torch.maximum(farthest[rows], squared.amax(1), out=farthest[rows])
         beyond = slice(max(rows.stop, left), across.stop)  # the square on the diagonal has served both
         if beyond.start < beyond.stop:
             others = squared[:, beyond.start - left :]
-            _keep_nearest(found[beyond], others, top, 1)
+            keep_nearest(found[beyond], others, everyone[rows], 1)
             torch.maximum(farthest[beyond], others.amax(0), out=farthest[beyond])
     if ranks.count > 1:
         every = ranks.whole(found).view(ranks.count, count, k)
         found = every.transpose(0, 1).reshape(count, ranks.count * k).topk(k, largest=False).values
         farthest = ranks.whole(farthest).view(ranks.count, count).amax(0)
+    return neighbours_of(found, farthest)
+
+
+def neighbours_of(found: Tensor, farthest: Tensor) -> Neighbours:
+    """What (N, K) keys, ascending, say, and (N,) squared distances."""
     found = found.cpu()
     values = (found >> 32).to(torch.int32).view(torch.float32)
     return Neighbours((found & 0xFFFFFFFF).numpy(), values.numpy(), farthest.cpu().numpy())
 
 
-def _keep_nearest(found: Tensor, squared: Tensor, first: int, of: int) -> None:
-    """Update the (b, k) keys of the nearest of a tile's rows (``of`` 0) or columns (1), each ascending.
+def keep_nearest(found: Tensor, squared: Tensor, images: Tensor, of: int) -> Tensor:
+    """Update, and return, the (b, k) keys of the nearest of a tile's rows (``of`` 0) or columns (1), each ascending.
 
-    ``squared`` are the tile's distances; its columns, or rows, are the images from ``first`` on. Distances of at least
+    ``squared`` are the tile's distances; its columns, or rows, are these ``images``, (c,) int64. Distances of at least
     0 are ordered as their bits are: a key is the bits of the distance, then the image's row. Most images are farther
-    away than those that are held: they never become keys.
+    away than those that are held: they never become keys; nor
+    does who is at a distance of NaN.
     """
     worst = (found[:, -1] >> 32).to(torch.int32).view(torch.float32)
     near = _places(squared <= worst.unsqueeze(1 - of))
     if len(near) * FEW > squared.numel():
         keys = (squared.T if of else squared).contiguous().view(torch.int32).to(torch.int64) << 32
-        keys += torch.arange(first, first + keys.shape[1], device=keys.device)
+        keys += images
         keys = keys.topk(min(found.shape[1], keys.shape[1]), largest=False).values
     else:
         pair = near // squared.shape[1], near % squared.shape[1]
-        key = (squared[pair].view(torch.int32).to(torch.int64) << 32) + (first + pair[1 - of])
+        key = (squared[pair].view(torch.int32).to(torch.int64) << 32) + images[pair[1 - of]]
         own, order = pair[of].sort(stable=True)
         count = own.bincount(minlength=len(found))
         place = torch.arange(len(own), device=own.device) - (count.cumsum(0) - count)[own]
         keys = found.new_full((len(found), int(count.max())), NOBODY)
         keys[own, place] = key[order]
-    found.copy_(torch.cat([found, keys], 1).topk(found.shape[1], largest=False).values)
+    return found.copy_(torch.cat([found, keys], 1).topk(found.shape[1], largest=False).values)
 
 
 def _places(chosen: Tensor) -> Tensor:
