@@ -78,15 +78,20 @@ def keep_nearest(found: Tensor, squared: Tensor, images: Tensor, of: int) -> Ten
         keys = (squared.T if of else squared).contiguous().view(torch.int32).to(torch.int64) << 32
         keys += images
         keys = keys.topk(min(found.shape[1], keys.shape[1]), largest=False).values
-    else:
-        pair = near // squared.shape[1], near % squared.shape[1]
-        key = (squared[pair].view(torch.int32).to(torch.int64) << 32) + images[pair[1 - of]]
-        own, order = pair[of].sort(stable=True)
-        count = own.bincount(minlength=len(found))
-        place = torch.arange(len(own), device=own.device) - (count.cumsum(0) - count)[own]
-        keys = found.new_full((len(found), int(count.max())), NOBODY)
-        keys[own, place] = key[order]
-    return found.copy_(torch.cat([found, keys], 1).topk(found.shape[1], largest=False).values)
+        return found.copy_(_least(found, keys))
+    pair = near // squared.shape[1], near % squared.shape[1]
+    key = (squared[pair].view(torch.int32).to(torch.int64) << 32) + images[pair[1 - of]]
+    own, order = pair[of].sort(stable=True)
+    some, row, count = own.unique_consecutive(return_inverse=True, return_counts=True)
+    keys = found.new_full((len(some), int(count.max()) if len(some) else 0), NOBODY)
+    keys[row, torch.arange(len(own), device=own.device) - (count.cumsum(0) - count)[row]] = key[order]
+    found[some] = _least(found[some], keys)
+    return found
+
+
+def _least(found: Tensor, keys: Tensor) -> Tensor:
+    """The (b, k) least of both, ascending."""
+    return torch.cat([found, keys], 1).topk(found.shape[1], largest=False).values
 
 
 def _places(chosen: Tensor) -> Tensor:
