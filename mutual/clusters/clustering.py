@@ -1,7 +1,6 @@
 """One door to every clustering: from features to pseudo labels and centroids, as the keys of params.yaml say."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ class Found(NamedTuple):
     labels: PseudoLabels
     centroids: np.ndarray  # (C, D) float32
     figures: dict[str, float]  # inertia of k-means, eps of DBSCAN
+    again: np.ndarray | None = None  # (N,) int64 labels of a second clustering, where it comes with the first
 
 
 def cluster_twice(
@@ -33,19 +33,26 @@ def cluster_twice(
 ) -> tuple[Found, np.ndarray | None]:
     """What :func:`cluster` finds, and (N,) int64 labels of a second clustering, which tell how much of it is chance.
 
-    Where (N,) int64 labels are ``given`` in place of clusters it is these and their centroids, and nothing again.
+    The second starts elsewhere; where it has fewer than two clusters, all images are outliers, -1. Where (N,) int64
+    labels are ``given`` in place of clusters it is these and their centroids, and nothing again.
     """
     if given is not None:
         check_features(features, "features")
         return Found(PseudoLabels(given), cluster_means(features, given), {}), None
-    return cluster(features, source, kept_eps, streams, device, ranks, **keys)
+    found = cluster(features, source, kept_eps, streams[0], device, ranks, **keys)
+    if found.again is not None:
+        return found, found.again
+    try:
+        return found, cluster(features, source, kept_eps, streams[1], device, ranks, **keys).labels.classes
+    except InputError:
+        return found, np.full(len(features), -1, np.int64)
 
 
 def cluster(
     features: np.ndarray,
     source: np.ndarray,
     kept_eps: float | None,
-    streams: tuple[np.random.Generator, np.random.Generator],
+    stream: np.random.Generator,
     device: torch.device,
     ranks: Ranks,
     *,
@@ -60,28 +67,20 @@ def cluster(
     k2: int,
     neighbours: Literal["exact", "approximate"],
     source_distance_weight: float,
-) -> tuple[Found, np.ndarray]:
-    """Cluster the (N, D) float32 features, twice; those of the ``source``, (M, D), count where their distance does.
+) -> Found:
+    """Cluster the (N, D) float32 features; those of the ``source``, (M, D), count where their distance does.
 
-    ``kept_eps`` is that of the first round, which all others keep; ``streams`` draw the two starts of k-means. DBSCAN
-    takes less of eps the second time, and shares its search for neighbours with the other ``ranks``. Raises
-    :class:`InputError` for features and clusters that have collapsed; of the second, all images are outliers, -1.
+    ``kept_eps`` is that of the first round, which all others keep; ``stream`` draws k-means' start; DBSCAN shares its
+    search for neighbours with the other ``ranks``. Raises :class:`InputError` for features and clusters that have
+    collapsed.
     """
     if clustering == "kmeans":
         from mutual.clusters.means import by_means
 
-        first, second = (
-            partial(
-                by_means, features, clusters, by=kmeans_by, iterations=kmeans_iterations, stream=each, device=device
-            )
-            for each in streams
+        labels, centroids, inertia = by_means(
+            features, clusters, by=kmeans_by, iterations=kmeans_iterations, stream=stream, device=device
         )
-        labels, centroids, inertia = first()
-        try:
-            again = second()[0]
-        except InputError:
-            again = np.full(len(features), -1, np.int64)
-        return Found(PseudoLabels(labels), centroids, {"inertia": inertia}), again
+        return Found(PseudoLabels(labels), centroids, {"inertia": inertia})
     from mutual.clusters.density import by_density  # needs Numba and scikit-learn, which k-means does not wait for
 
     labels, centroids, eps, again = by_density(
@@ -97,4 +96,4 @@ def cluster(
         device=device,
         ranks=ranks,
     )
-    return Found(PseudoLabels(labels), centroids, {"eps": eps}), again
+    return Found(PseudoLabels(labels), centroids, {"eps": eps}, again)

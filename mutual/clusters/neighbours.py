@@ -69,8 +69,7 @@ def keep_nearest(found: Tensor, squared: Tensor, images: Tensor, of: int) -> Ten
 
     ``squared`` are the tile's distances; its columns, or rows, are these ``images``, (c,) int64. Distances of at least
     0 are ordered as their bits are: a key is the bits of the distance, then the image's row. Most images are farther
-    away than those that are held: they never become keys; nor
-    does who is at a distance of NaN.
+    away than those that are held: they never become keys, and nor does an image at a distance of NaN.
     """
     worst = (found[:, -1] >> 32).to(torch.int32).view(torch.float32)
     near = _places(squared <= worst.unsqueeze(1 - of))
