@@ -36,7 +36,7 @@ def nearly_nearest(features: np.ndarray, k: int, device: torch.device) -> Neighb
     few = (found[:, -1] == NOBODY).nonzero()[:, 0]
     found[few] = NOBODY  # from the start: nobody is found twice
     _search(found, columns, norms, few, everyone)
-    sample = everyone[:: max(1, count // SAMPLE)]
+    sample = everyone[:: max(1, count // SAMPLE)].contiguous()
     farthest = torch.cat([_squared(columns, norms, rows, sample).amax(1) for rows in everyone.split(BLOCK[0])])
     return neighbours_of(found, farthest)
 
