@@ -9,6 +9,7 @@ from subprocess import PIPE
 import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
+from sklearn.metrics import adjusted_rand_score
 
 from mutual.base.errors import InputError
 from mutual.clusters.pseudo_labels import read_pseudo_labels
@@ -108,7 +109,7 @@ def test_neighbours_are_found_in_other_ways(project: Path, monkeypatch: pytest.M
     change(project, dbscan_eps=0.5)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as torchrun's processes have
     exact = clustered(monkeypatch, "r01", "r00")
-    before = [path.read_bytes() for path in made]
+    before, labels = [path.read_bytes() for path in made], read_pseudo_labels(made[0], FILES).classes
     if how == "two processes":
         process = launched(2, "-m", "stages.cluster", "--round", "r01", "--after", "r00", cwd=project, stderr=PIPE)
         _, errors = process.communicate(timeout=120)
@@ -116,8 +117,9 @@ def test_neighbours_are_found_in_other_ways(project: Path, monkeypatch: pytest.M
         assert [path.read_bytes() for path in made] == before
     else:
         change(project, neighbours="approximate")
-        assert clustered(monkeypatch, "r01", "r00") == exact
-        assert made[0].read_bytes() == before[0]
+        assert clustered(monkeypatch, "r01", "r00")["clusters"] == pytest.approx(exact["clusters"], abs=2)
+        found = read_pseudo_labels(made[0], FILES).classes
+        assert adjusted_rand_score(labels, found) > 0.98  # rounding may move who is at the edge
 
 
 def test_kmeans_has_no_outliers_and_no_eps(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
