@@ -56,7 +56,7 @@ def settle() -> None:
     folder where neither this project's folder nor the home folder can be written.
 
     PyTorch makes hundreds of thousands of objects when it loads, all of which stay: Python looks less often for what
-    could go, and at the end for nothing. Each process then takes a quarter less of a processor to load and to end.
+    could go, and at the end for nothing. Each process then takes a fifth less of a processor to load and to end.
     """
     gc.set_threshold(MANY, *gc.get_threshold()[1:])
     atexit.register(gc.freeze)
