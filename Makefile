@@ -8,7 +8,7 @@
 # make preset NAME=demo    put one into params.yaml and rounds.yaml
 # make noisy NAME=drawn    put one of noisy/presets/ into noisy/params.yaml first
 # make semi TASK=classification NAME=cifar10-4000
-#                          one task alone; with NAME, one of its presets/ is put into its params.yaml first
+#                          one task alone; with NAME, one of its presets/ is put into its params.yaml and phases.yaml first
 # make compare             the workspace and the experiments of this commit in 80 columns; REVS='main faster': these
 # make declare             write what the stages depend on, as the code has it, into all dvc.yaml
 # make table               the workspace and the experiments of this commit, in metrics/tables/

@@ -1,7 +1,8 @@
-"""Put a preset into semi/classification/params.yaml or semi/segmentation/params.yaml; without a name, list them.
+"""Put a preset into params.yaml and phases.yaml of semi/classification or semi/segmentation; without a name, list them.
 
-Reads presets/ and params.yaml there; writes the latter. All presets of a task name the same keys, so that nothing is
-left of another one; what none of them names stays as it is.
+Reads presets/ and params.yaml there; writes the latter and phases.yaml: for each method a chain of the preset's shares.
+All presets of a task name the same keys, so that nothing is left of another one; what none of them names stays as it is
+in params.yaml.
 Example: python -m tools.semi_preset classification cifar10-4000
 """
 
@@ -28,8 +29,12 @@ def checked(form: type[View]) -> Callable[[Any, Path], object]:
 
 PUBLISHED = ("published",)  # the authors' figures: each preset has its own, or none
 TASKS = {
-    "classification": Pipeline(classification.FILE, checked(classification.ClassificationParams), PUBLISHED),
-    "segmentation": Pipeline(segmentation.FILE, checked(segmentation.SegmentationParams), PUBLISHED),
+    "classification": Pipeline(
+        classification.FILE, checked(classification.ClassificationParams), PUBLISHED, classification.PHASES
+    ),
+    "segmentation": Pipeline(
+        segmentation.FILE, checked(segmentation.SegmentationParams), PUBLISHED, segmentation.PHASES
+    ),
 }
 
 
