@@ -118,8 +118,10 @@ def test_figures_of_the_authors_are_of_runs_that_the_phases_have(task: str, name
 
 @pytest.mark.parametrize(("task", "name"), PHASED)
 def test_every_method_has_the_phases_of_the_preset(task: str, name: str) -> None:
+    """Where the authors have figures their own five; the embedded data have three, for the sake of time."""
+    shares = [0.3, 0.6, 1] if name == EMBEDDED[task] else AUTHORS
     methods = ("curriculum", "dmt", "dst_cbc")
-    chains = {"once": [("curriculum", 1)]} | {method: [(method, share) for share in AUTHORS] for method in methods}
+    chains = {"once": [("curriculum", 1)]} | {method: [(method, share) for share in shares] for method in methods}
     assert chains_of(task, name) == chains
 
 
