@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from mutual.networks.backbones import backbone
 
 TOP = Path(__file__).parents[1]
+SMALL = "timm/test_efficientnet"  # trains in a tenth of a ResNet-18's time, but timm takes seconds to import
 CHANGES = {
     "source_name": "none",
     "source_root": "none",
@@ -31,7 +32,10 @@ CHANGES = {
 
 
 def draw_herd(**changes: str) -> None:
-    """Twenty-four pictures, the backbone of some ResNet-18, and parameters that name both, in the current folder."""
+    """Twenty-four pictures, a backbone's weights, and parameters that name both, in the current folder.
+
+    The backbone is the project's own ResNet-18, or another of ``changes``: :data:`SMALL` where all is in this process.
+    """
     random = np.random.default_rng(1)
     for i in range(24):
         colour = np.array([[[40, 90, 200], [200, 40, 90], [90, 200, 40], [200, 200, 200]][i % 4]])
@@ -46,7 +50,8 @@ def draw_herd(**changes: str) -> None:
     Path("params.yaml").write_text(text)
     Path("rounds.yaml").write_text("rounds:\n  r01: r00\n")
     torch.manual_seed(3)
-    save_file(dict(backbone("resnet18", stem_relu=False).state_dict()), "theirs.safetensors")
+    theirs = backbone(changes.get("backbone", "resnet18"), stem_relu=False, size=(32, 16))
+    save_file(dict(theirs.state_dict()), "theirs.safetensors")
 
 
 def stage(monkeypatch: pytest.MonkeyPatch, line: str) -> None:

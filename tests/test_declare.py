@@ -68,10 +68,13 @@ def entry_point(stage: str) -> Path:
     return Path(*module[1].split(".")).with_suffix(".py")
 
 
+texts_of = cache(run_by)  # a project's, asked for once for each of its stages
+
+
 def code(stage: str) -> set[Path]:
     """The files that a stage declares, by the text that it depends on; the chosen refinery as all that it may be."""
     (dep,) = [Path(dep) for dep in definitions()[stage]["deps"] if dep.startswith("data/code/")]
-    texts = run_by(Path(stage).parent)
+    texts = texts_of(Path(stage).parent)
     names = [name for name in texts if fnmatch(name, re.sub(r"\$\{\w+\}", "*", dep.stem))]
     assert names
     return {file for name in names for file in texts[name] if file.suffix == ".py"}
@@ -158,7 +161,7 @@ def test_the_stage_that_tells_depends_on_all_that_it_tells_of(project: Path) -> 
         code = {path for path in files if path.suffix == ".py"}
         assert files - code == set().union(*map(beside, code))  # templates, which the code names
         found |= files
-    told = set().union(*run_by(project).values())
+    told = set().union(*texts_of(project).values())
     assert told <= found
     # and on what tells it
     assert {file for file in found - told if file.parent.parent != Path("mutual") or file.name != "__init__.py"} == (

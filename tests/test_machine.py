@@ -19,6 +19,7 @@ from mutual.machine import processes
 from mutual.machine.device import wide_enough_for_bfloat16
 from mutual.machine.processes import cpus, in_order
 from mutual.networks.reid import ReidNetwork
+from tests.tasks import end_at_once, numbers
 
 ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = threads.NUMBERS
@@ -91,6 +92,11 @@ def test_an_entry_point_seldom_looks_for_garbage_and_not_at_all_as_it_ends() -> 
     assert python(f"{show}; import stages").stdout == "50000 True\n"
 
 
+def test_a_process_that_loaded_torchvision_ends_without_a_word() -> None:
+    """Triton, which comes along, would tell of each of its types that nobody took away."""
+    assert python("import stages, torchvision").stderr == ""
+
+
 @pytest.mark.parametrize("variable", NUMBERS[1:])
 def test_a_librarys_own_variable_does_not_divide_them(variable: str) -> None:
     show = "import stages, numba, torch; print(torch.get_num_threads(), numba.get_num_threads())"
@@ -134,10 +140,6 @@ def test_a_containers_share_of_the_processors_counts(content: str, most: int | N
     assert threads.processors(quota) == min(everything, most or everything)
 
 
-def numbers(task: int) -> list[str | None]:
-    return [os.environ.get(name) for name in NUMBERS]
-
-
 def test_a_worker_has_one_thread_and_this_process_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
@@ -163,10 +165,6 @@ def test_a_worker_that_cannot_start_is_not_out_of_memory(
     assert os.strerror(number) in str(caught.value)
     assert ("/dev/shm" in str(caught.value)) == (number == errno.ENOSPC)
     assert str(caught.value).endswith("OMP_NUM_THREADS=1 does without")
-
-
-def end_at_once(started: object) -> None:
-    os._exit(1)
 
 
 def test_a_worker_that_ends_before_its_task_is_not_out_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from mutual.base.errors import InputError
 from mutual.learning.handover import read_handover
 from mutual.networks.peers import peer_path, read_network, read_peer
 from mutual.refineries.contract import find_refinery
-from tests.herd import draw_herd, stage
+from tests.herd import SMALL, draw_herd, stage
 
 FIRST = ("prepare --set source", "prepare --set target", "pretrain --seed 1", "pretrain --seed 2")
 ROUND = ("extract --round {name} --start {start}", "cluster --round {name} --start {start}")
@@ -23,7 +23,7 @@ def clustered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("herd")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        draw_herd(dsbn="false", batch_size="12", instances="3")
+        draw_herd(backbone=SMALL, dsbn="false", batch_size="12", instances="3")
         for line in (*FIRST, *ROUND):
             stage(patch, line.format(name="r01", start="r00"))
     return folder

@@ -17,26 +17,7 @@ from mutual.base.errors import InputError
 from mutual.base.threads import MANY
 from mutual.machine import jobs
 from mutual.machine.processes import cpus, in_order
-
-
-def slow_first(task: int) -> tuple[int, int]:
-    time.sleep(0.5 if task == 0 else 0)
-    return task, os.getpid()
-
-
-def refuse(task: int) -> None:
-    time.sleep(0.5 if task == 1 else 0)
-    if task:
-        raise InputError(f"task {task}")
-
-
-def begin(task: str) -> str:
-    Path(task).touch()
-    return task
-
-
-def die(task: int) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+from tests.tasks import begin, die, refuse, slow_first
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

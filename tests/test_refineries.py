@@ -24,6 +24,7 @@ from mutual.refineries.dmt import over_centroids
 from mutual.refineries.self import OwnPredictions
 from mutual.refineries.trust import Trust
 from tests.golden import assert_close, golden
+from tests.herd import SMALL
 
 CORE = golden("refineries/core")
 COTEACHING = golden("refineries/coteaching")
@@ -295,7 +296,7 @@ LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 
 def networks(seed: int, count: int = 2) -> list[ReidNetwork]:
     torch.manual_seed(seed)
-    return [for_training(ReidNetwork("resnet18", 2), torch.randn(3, 512)) for _ in range(count)]
+    return [for_training(ReidNetwork(SMALL, 2), torch.randn(3, 256)) for _ in range(count)]
 
 
 def batch(iteration: int, count: int = 2) -> Batch:

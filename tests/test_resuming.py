@@ -23,7 +23,7 @@ from mutual.machine import checkpoints
 from mutual.machine.checkpoints import Checkpoint, fill_optimizer, of_optimizer, place_of
 from mutual.machine.device import CPU
 from mutual.machine.making import made_of
-from tests.herd import choose, draw_clustered, made, stage
+from tests.herd import SMALL, choose, draw_clustered, made, stage
 
 TRAIN = "train --round r01 --start r00"
 METHODS = ["mmt", "self", "dmt"]  # with nothing, a state of its own, and what it makes of the images as it begins
@@ -35,7 +35,7 @@ def herd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny project up to the first clusters; rounds of six iterations, three epochs of four of pre-training."""
     folder = tmp_path_factory.mktemp("herd")
     with pytest.MonkeyPatch.context() as patch, chdir(folder):
-        draw_clustered(patch, iterations=str(ITERATIONS), dropout="0.5")
+        draw_clustered(patch, backbone=SMALL, iterations=str(ITERATIONS), dropout="0.5")
     return folder
 
 

@@ -7,6 +7,7 @@ the number of processors whatever OpenMP's says, and the first compiled loop han
 import atexit
 import gc
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,13 +60,19 @@ def settle() -> None:
     could go, and at the end for nothing. Each process then takes a fifth less of a processor to load and to end.
     """
     gc.set_threshold(MANY, *gc.get_threshold()[1:])
-    atexit.register(gc.freeze)
+    atexit.register(_forgo_the_last_look)
     os.environ.update(dict.fromkeys(NUMBERS, str(threads())))
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ["OMP_WAIT_POLICY"] = "passive"
         os.environ.setdefault("GOMP_SPINCOUNT", str(LOOKS))
     if "NUMBA_CACHE_DIR" not in os.environ and not _kept_by_numba():
         os.environ["NUMBA_CACHE_DIR"] = str(_private_folder())
+
+
+def _forgo_the_last_look() -> None:
+    """As Python ends it looks for garbage once more, in vain; Triton, which torchvision loads, counts what is left."""
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 @contextmanager
