@@ -17,6 +17,7 @@ from mutual.networks.reid import ReidNetwork
 from mutual.refineries.contract import Output, Refinery, Step, Targets
 from mutual.refineries.losses import hard_losses
 from mutual.refineries.mmt import MutualMeanTeaching
+from tests.herd import SMALL
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 CLASSES = 3
@@ -28,7 +29,7 @@ TERMS = terms_of(MUTUAL, source_weight=0.0)
 
 def network(seed: int, dropout: float = 0.0) -> ReidNetwork:
     torch.manual_seed(seed)
-    return for_training(ReidNetwork("resnet18", 2, dropout=dropout), torch.randn(CLASSES, 512))
+    return for_training(ReidNetwork(SMALL, 2, dropout=dropout), torch.randn(CLASSES, 256))
 
 
 def peers(count: int = 2, dropout: float = 0.0) -> tuple[list[ReidNetwork], list[ReidNetwork]]:
@@ -177,7 +178,7 @@ def test_every_trained_parameter_of_every_student_moves_and_the_frozen_bias_does
     for student, old in zip(students, before, strict=True):
         for name, parameter in student.named_parameters():
             assert torch.equal(parameter, old[name]) == (name == "neck.bias"), name
-        assert torch.equal(student.neck.bias, torch.zeros(512))
+        assert torch.equal(student.neck.bias, torch.zeros(256))
 
 
 class WithoutAverages(MutualMeanTeaching):
@@ -325,7 +326,7 @@ def test_a_refinery_sees_where_it_is_and_the_target_alone() -> None:
     assert told.targets is targets
     assert told.teachers is not None
     for output in (*told.students, *told.teachers):
-        assert (output.pooled.shape, output.logits.shape) == ((6, 512), (6, 2))
+        assert (output.pooled.shape, output.logits.shape) == ((6, 256), (6, 2))
     assert all(output.logits.requires_grad and output.pooled.requires_grad for output in told.students)
     assert not any(output.logits.requires_grad or output.pooled.requires_grad for output in told.teachers)
     assert listener.after == [171]

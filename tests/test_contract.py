@@ -16,6 +16,7 @@ from mutual.refineries import contract
 from mutual.refineries.contract import Refinery, Targets, find_refinery
 from mutual.refineries.hard_labels import HardLabels
 from mutual.refineries.mmt import MutualMeanTeaching
+from tests.herd import SMALL
 from tests.plain_iteration import PlainTrainer
 
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
@@ -23,7 +24,7 @@ LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 
 def networks(seed: int) -> list[ReidNetwork]:
     torch.manual_seed(seed)
-    return [for_training(ReidNetwork("resnet18", 2), torch.randn(3, 512)) for _ in range(2)]
+    return [for_training(ReidNetwork(SMALL, 2), torch.randn(3, 256)) for _ in range(2)]
 
 
 def batch(iteration: int) -> Batch:
