@@ -2,6 +2,7 @@
 # make noisy   experiments with wrong labels, from drawing their images to the table: docs/noisy.md
 # make semi    experiments with few labels, classification and segmentation, to their tables: docs/semi.md
 # make test    lint, types and tests
+# make long    the tests that take long, which make test leaves out
 # make lock    pin the newest versions that pyproject.toml admits
 #
 # make presets             list the settings of the paper's tasks and of longer demos
@@ -33,7 +34,7 @@ SEMI := semi/classification semi/segmentation
 SHELL := bash
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro noisy semi test environment lock presets preset compare declare table page browser ablation refineries
+.PHONY: repro noisy semi test long environment lock presets preset compare declare table page browser ablation refineries
 .PHONY: verify licences audit kill ranks fuzz slurm $(SEMI)
 
 repro: environment
@@ -69,6 +70,9 @@ test: environment
 	ruff check .
 	mypy
 	pytest
+
+long: environment
+	pytest -m long
 
 presets: environment
 	@python -m tools.preset

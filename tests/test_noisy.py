@@ -84,6 +84,7 @@ def test_from_drawing_to_the_table(first_run: tuple[Path, str]) -> None:
     assert sh(folder, "git", "status", "--porcelain").stdout == ""
 
 
+@pytest.mark.long
 def test_forced_again_every_byte_is_the_same_however_many_processes(project: Path) -> None:
     locks = [project / "noisy/dvc.lock", project / "noisy/drawn/dvc.lock"]
     before = [lock.read_bytes() for lock in locks]
@@ -96,6 +97,7 @@ def test_forced_again_every_byte_is_the_same_however_many_processes(project: Pat
     assert {path: path.read_bytes() for path in runs} == runs
 
 
+@pytest.mark.long
 def test_a_methods_own_parameter_trains_it_alone(project: Path) -> None:
     ran = stages_run(dvc(project / "noisy", "exp", "run", "--set-param", "methods.core.opening=0.3"))
     assert ran == ["train@core", "evaluate", "report"]

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from mutual.base.documents import read_yaml
 from tests.kill import ended, left_behind, started
-from tests.meeting import CLIENT, Bucket, newer, served, waited_for
+from tests.meeting import CLIENT, Bucket, served, waited_for
 from tests.tiny_demo import TINY, commit, dvc, set_params, sh, stages_run, tiny_demo
 
 DATA = ["code", "check", "demo/dvc.yaml:synthesize", "prepare@source", "prepare@target", "check_target"]
@@ -145,17 +144,24 @@ def test_the_choices_of_a_round_are_judged_on_what_ran(reproduced: Path, revs: t
         assert f"| {choice} | 1 |" in result.stdout
 
 
-def test_forced_again_every_byte_is_the_same(project: Path) -> None:
-    """One of each kind that draws, packs, computes features, clusters, trains or tests."""
+# of those that draw, pack, compute features, cluster, train or test one of each kind
+EACH_KIND = [
+    "demo/dvc.yaml:synthesize",
+    "prepare@source",
+    "pretrain@2",
+    *(f"{each}@r01" for each in EACH_ROUND),
+    "last",
+]
+
+
+@pytest.mark.parametrize(
+    "forced",
+    [["prepare@source", "train@r01"], pytest.param(EACH_KIND, marks=pytest.mark.long)],
+    ids=["two", "each kind"],
+)
+def test_forced_again_every_byte_is_the_same(project: Path, forced: list[str]) -> None:
     locks = [project / "dvc.lock", project / "demo/dvc.lock"]
     before = [lock.read_bytes() for lock in locks]
-    forced = [
-        "demo/dvc.yaml:synthesize",
-        "prepare@source",
-        "pretrain@2",
-        *(f"{stage}@r01" for stage in EACH_ROUND),
-        "last",
-    ]
     assert stages_run(dvc(project, "repro", "--force", "--single-item", *forced)) == forced
     assert [lock.read_bytes() for lock in locks] == before
 
@@ -172,6 +178,7 @@ def test_a_comment_runs_nothing_and_code_what_uses_it(project: Path) -> None:
     assert not changed & {"prepare@source:", "extract@r01:", "cluster@r01:", "train@r01:"}
 
 
+@pytest.mark.long
 def test_another_method_reruns_training_and_what_follows(project: Path) -> None:
     change = settings({"method": "coteaching", "coteaching.forget_rate": 0.5, "alpha": 0.3})
     output = dvc(project, "exp", "run", *change, *ONE_ROUND, "--name", "faster")
@@ -179,6 +186,7 @@ def test_another_method_reruns_training_and_what_follows(project: Path) -> None:
     assert "last_mAP" in dvc(project, "metrics", "diff", "--all", "HEAD", "faster")
 
 
+@pytest.mark.long
 def test_another_round_runs_alone(project: Path) -> None:
     output = dvc(project, "exp", "run", "--set-param", "rounds.yaml:+rounds.r03=r02", "evaluate@r03")
     assert stages_run(output) == ["check", *(f"{stage}@r03" for stage in EACH_ROUND)]
@@ -194,7 +202,13 @@ def test_a_seed_taken_out_by_hand_leaves_nothing(project: Path) -> None:
     assert [path.name for path in (project / "models/r00").iterdir()] == ["peer1.safetensors"]
 
 
-@pytest.mark.parametrize("change", ["+learning_rate=1e-3", "keep_features=lst", "method=mtm"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "+learning_rate=1e-3",
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("keep_features=lst", "method=mtm")),
+    ],
+)
 def test_what_cannot_be_run_is_no_experiment(project: Path, change: str) -> None:
     before = dvc(project, "exp", "list", "--name-only")
     result = sh(project, sys.executable, "-m", "dvc", "exp", "run", "--set-param", change, "evaluate@r01")
@@ -217,6 +231,7 @@ def test_the_demo_is_drawn_where_it_is_needed(project: Path, tmp_path: Path) -> 
     assert "synthesize" not in output
 
 
+@pytest.mark.long
 def test_networks_from_elsewhere_are_noticed_when_they_change(project: Path, tmp_path: Path) -> None:
     theirs = tmp_path / "theirs"
     shutil.copytree(project / "models/r00", theirs)
@@ -226,6 +241,7 @@ def test_networks_from_elsewhere_are_noticed_when_they_change(project: Path, tmp
     assert str(theirs) in dvc(project, "status", "pretrain@1")
 
 
+@pytest.mark.long
 def test_every_option_runs(project: Path, tmp_path: Path) -> None:
     """With one peer, where the workspace has two."""
     clustering = {"clustering": "dbscan", "k1": 6, "k2": 3, "dbscan_min_samples": 2, "dbscan_eps": 0.5}
@@ -250,7 +266,7 @@ def test_every_option_runs(project: Path, tmp_path: Path) -> None:
     assert json.loads((project / "data/rounds/r01/clustering.json").read_text(encoding="utf-8"))["eps"] == 0.5
 
 
-@pytest.mark.parametrize("reach", ["absolute path", "dvc add"])
+@pytest.mark.parametrize("reach", [pytest.param("absolute path", marks=pytest.mark.long), "dvc add"])
 def test_ones_own_folder_is_reachable_from_a_temporary_experiment(project: Path, tmp_path: Path, reach: str) -> None:
     raw = tmp_path / "mine" if reach == "absolute path" else project / "data/raw/mine"
     shutil.copytree(project / "data/demo/Market-1501-v15.09.15", raw)
@@ -267,22 +283,19 @@ def test_ones_own_folder_is_reachable_from_a_temporary_experiment(project: Path,
 
 
 def test_a_kill_costs_no_byte(project: Path, tmp_path: Path) -> None:
-    """The short form of tests/kill.py: pre-training, stopped and then killed, comes to what nobody disturbed."""
-    set_params(project, {"pretrain_iterations": 60, "checkpoint_seconds": 0.01})
+    """The short form of tests/kill.py: pre-training that is killed comes to what nobody disturbed."""
+    set_params(project, {"pretrain_iterations": 30, "checkpoint_seconds": 0.5})
     dvc(project, "repro", "--single-item", "pretrain@1")
     before = read_yaml(project / "dvc.lock")
     shutil.rmtree(project / ".dvc/cache/runs")
     stages = {name: stage for name, stage in before["stages"].items() if name != "pretrain@1"}
     (project / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}), encoding="utf-8")
     kept = project / ".resume/pretrain-1.safetensors"
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        output = tmp_path / number.name
-        run = started(project, output, "repro", "--single-item", "pretrain@1")
-        since = kept.stat().st_mtime_ns if kept.exists() else 0
-        waited_for(partial(newer, project, kept.name, since), output.read_text)
-        os.killpg(run.pid, number)
-        ended(project, run)
-        assert ("stopped by SIGTERM after" in output.read_text(encoding="utf-8")) == (number == signal.SIGTERM)
+    output = tmp_path / "output"
+    run = started(project, output, "repro", "--single-item", "pretrain@1")
+    waited_for(kept.exists, output.read_text)
+    os.killpg(run.pid, signal.SIGKILL)
+    ended(project, run)
     assert "goes on from iteration" in dvc(project, "repro", "--single-item", "pretrain@1")
     assert read_yaml(project / "dvc.lock") == before
     assert left_behind(project) == []
@@ -295,14 +308,29 @@ def bucket() -> Iterator[Bucket]:
         yield bucket
 
 
-def test_machines_meet_in_a_bucket(project: Path, tmp_path: Path, bucket: Bucket) -> None:
-    """A push that was killed and begun again; on another machine all is up to date; an experiment comes back."""
+def elsewhere(project: Path, tmp_path: Path, store: str) -> Path:
+    """A clone of the project on another machine, say: they share a repository, and a store for what DVC keeps."""
     there, meeting = tmp_path / "there", tmp_path / "meeting.git"
     assert sh(project, "git", "clone", "--quiet", "--bare", ".", str(meeting)).returncode == 0
     assert sh(tmp_path, "git", "clone", "--quiet", str(meeting), str(there)).returncode == 0
-    assert sh(project, "git", "remote", "add", "origin", str(meeting)).returncode == 0
     for folder in (project, there):
-        dvc(folder, "remote", "add", "--local", "--default", "store", "s3://lab/mmt")
+        dvc(folder, "remote", "add", "--local", "--force", "--default", "store", store)
+    return there
+
+
+def test_machines_meet_in_a_folder(project: Path, tmp_path: Path) -> None:
+    there = elsewhere(project, tmp_path, str(tmp_path / "store"))
+    dvc(project, "push")
+    dvc(there, "pull")
+    assert stages_run(dvc(there, "repro")) == []
+
+
+@pytest.mark.long
+def test_machines_meet_in_a_bucket(project: Path, tmp_path: Path, bucket: Bucket) -> None:
+    """A push that was killed and begun again; on another machine all is up to date; an experiment comes back."""
+    there = elsewhere(project, tmp_path, "s3://lab/mmt")
+    assert sh(project, "git", "remote", "add", "origin", str(tmp_path / "meeting.git")).returncode == 0
+    for folder in (project, there):
         dvc(folder, "remote", "modify", "--local", "store", "endpointurl", bucket.server)
     output = tmp_path / "output"
     run = started(project, output, "push", "--jobs", "1", **CLIENT)

@@ -83,6 +83,7 @@ def rank_of(parent: int, rank: int) -> int:
     raise AssertionError("no such process")
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds a process by its environment")
 def test_stages_share_their_work_and_lose_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A round that a process was killed in, or sent a signal, ends in a line and goes on.

@@ -73,7 +73,7 @@ def test_few_images_are_searched_exactly() -> None:
 
 
 def test_of_many_images_most_neighbours_are_right_and_the_same_every_time() -> None:
-    features = people(20_000, 2)
+    features = people(8_000, 2)
     ours, again, exact = (
         nearly_nearest(features, 21, CPU),
         nearly_nearest(features, 21, CPU),
