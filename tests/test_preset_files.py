@@ -199,6 +199,13 @@ def test_without_a_name_they_are_listed(
     assert all(line in both for line in lines)
 
 
+def test_a_method_that_was_deleted_is_missed_in_a_line() -> None:
+    text = re.sub(r"(?m)^  dmt:\n(    .*\n)*", "", PIPELINES["classification"].params.read_text(encoding="utf-8"))
+    assert "dmt:" not in text
+    with pytest.raises(InputError, match=r"^semi/classification/presets/digits\.yaml: methods\.dmt\..*weights"):
+        texts("classification", "digits", text)
+
+
 LR = "params: {lr: 0.2}\n"
 
 

@@ -137,12 +137,13 @@ def with_values(text: str, preset: str, whole: Sequence[str] = ()) -> str:
 
 
 def fill(content: Any, values: Mapping[str, Any]) -> None:
-    """Change values of a mapping in place, and those of the mappings in it."""
+    """Change values of a mapping in place, and those of the mappings in it; what is not there yet, it has then."""
     for key, value in values.items():
-        if isinstance(value, CommentedSeq):
-            refill(content[key], value)
-        elif isinstance(value, Mapping):
-            fill(content[key], value)
+        found = content.get(key)
+        if isinstance(value, CommentedSeq) and isinstance(found, CommentedSeq):
+            refill(found, value)
+        elif isinstance(value, Mapping) and isinstance(found, Mapping):
+            fill(found, value)
         else:
             content[key] = value
 
