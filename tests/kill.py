@@ -3,8 +3,8 @@
 The tiny demo runs through `python -m tools.lock_guard` and `dvc repro`. After some seconds, at random, a signal goes to
 all its processes, or to dvc alone, which its stages must not outlive; the same then goes on, to be killed in turn,
 until one run comes to its end. That must have the same dvc.lock files as the undisturbed run, the artefacts that they
-name, and nothing left behind: no process, no temporary file, no checkpoint. --full does it with disks that are full at
-a random moment and are emptied then: they are in memory, for which this must be run by
+name, and nothing left behind: no process, no temporary file, no checkpoint. --full fills its disk instead, but for a
+random rest, until it has ended for want of room: disks are in memory, for which this must be run by
 `unshare --user --map-root-user --mount` (Linux). Writes to a temporary folder alone; the exit code is 1 where anything
 is another. Example: python -m tests.kill --kills 100 --signal TERM
 """
@@ -20,8 +20,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.tiny_demo import TINY, sh, tiny_demo
 
@@ -50,19 +53,22 @@ def main() -> None:
         count, runs, moments, found = 0, 0, Counter[str](), ""
         while count < args.kills and not found:
             folder = top / "trial"
-            if args.full:
-                times, found = filled(folder, reference, rng)
-            else:
-                number = signal.Signals[f"SIG{args.signal}"]
-                times, found = killed(folder, reference, number, rng, args.seconds, args.kills - count, moments)
+            most, needed = args.kills - count, size_of(reference)
+            with in_memory(folder, 2 * needed) if args.full else new(folder):
+                if args.full:
+                    disturb = Disturbance(
+                        partial(filled, folder, needed, rng), "No space left|cannot be written|expected room"
+                    )
+                else:
+                    disturb = Disturbance(partial(signalled, signal.Signals[f"SIG{args.signal}"], rng), "")
+                times, found = disturbed(folder, reference, disturb, rng, args.seconds, most, moments)
             count, runs = count + times, runs + 1
             print(f"{count} of {args.kills}: {times} in this run: {found or 'the same'}", flush=True)
-            shutil.rmtree(folder)
         what = "full disks" if args.full else f"SIG{args.signal}"
         same = runs - bool(found)
         print(
             f"{count} {what}; {same} of {runs} runs came to the same; {moments.pop(WENT_ON, 0)} times went on from a "
-            f"checkpoint; killed while: {dict(moments.most_common())}"
+            f"checkpoint; {'full' if args.full else 'killed'} while: {dict(moments.most_common())}"
         )
         sys.exit(bool(found))
 
@@ -76,17 +82,38 @@ def undisturbed(folder: Path) -> Path:
     return folder
 
 
-def killed(
+class Disturbance(NamedTuple):
+    """What ends a run, and in what words the run then says so (a pattern)."""
+
+    of: Callable[["subprocess.Popen[bytes]"], None]
+    told: str
+
+
+def signalled(number: signal.Signals, rng: random.Random, run: "subprocess.Popen[bytes]") -> None:
+    """A signal to all, or to dvc alone."""
+    (os.killpg if rng.random() < 0.5 else os.kill)(run.pid, number)
+
+
+def filled(folder: Path, needed: int, rng: random.Random, run: "subprocess.Popen[bytes]") -> None:
+    """Fill the disk until the run has ended; the rest is from a sixteenth of what a run needs to next to nothing."""
+    rest = int(needed / 2 ** rng.uniform(4, 20))
+    with tempfile.TemporaryFile(dir=folder) as filler:
+        while (more := shutil.disk_usage(folder).free - rest) > 0:
+            with suppress(OSError):  # the run has just taken some of it
+                os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, more)
+        run.wait()
+
+
+def disturbed(
     folder: Path,
     reference: Path,
-    number: signal.Signals,
+    disturbance: Disturbance,
     rng: random.Random,
     seconds: float,
     most: int,
     moments: Counter[str],
 ) -> tuple[int, str]:
-    """Kill a run, at most so many times, until it comes to its end; how many times, and what went wrong."""
-    folder.mkdir()
+    """Disturb a run, at most so many times, until it comes to its end; how many times, and what went wrong."""
     tiny_demo(folder, LONGER)
     output = folder.parent / "output.txt"
     for count in range(most + 1):
@@ -97,8 +124,8 @@ def killed(
         try:
             run.wait(rng.uniform(0, seconds) if count < most else None)
         except subprocess.TimeoutExpired:
-            through = False
-            (os.killpg if rng.random() < 0.5 else os.kill)(run.pid, number)
+            disturbance.of(run)
+            through = run.returncode == 0  # it needed no more room
         finally:
             left = ended(folder, run)
         told = output.read_text(errors="replace")
@@ -107,6 +134,8 @@ def killed(
             return count, f"still at work: {left}"
         if through:
             return count, compared(folder, reference) if run.returncode == 0 else told[-600:]
+        if not re.search(disturbance.told, told):
+            return count, f"ended by something else: {told[-600:]}"
         *_, stage = re.findall(r"Running stage '([^']+)'", told) or ["start"]
         moments[stage] += 1
     return most, "it did not come to its end"
@@ -142,26 +171,28 @@ def started(folder: Path, output: Path, *arguments: str, **more: str) -> "subpro
         )
 
 
-def filled(folder: Path, reference: Path, rng: random.Random) -> tuple[int, str]:
-    """Let a run come to the end of its disk, make room, and go on: how often it was full, and what went wrong."""
-    needed = sum(path.lstat().st_size for path in reference.rglob("*") if path.is_file())
+@contextmanager
+def new(folder: Path) -> Iterator[None]:
+    """A new folder, deleted afterwards."""
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={2 * needed}", "tmpfs", str(folder)], check=True)
-    try:
-        tiny_demo(folder, LONGER)
-        free = shutil.disk_usage(folder).free
-        with (folder / ".dvc" / "tmp-filler").open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, int(free - rng.uniform(0, needed)))
-        output = folder.parent / "output.txt"
-        run = started(folder, output, "repro")
-        times = int(run.wait() != 0)
-        (folder / ".dvc" / "tmp-filler").unlink()
-        if times and not re.search("No space left|cannot be written|expected room", told := output.read_text()):
-            return times, f"not for want of room: {told[-600:]}"
-        done = sh(folder, "bash", "-c", COMMAND)
-        return times, compared(folder, reference) if done.returncode == 0 else (done.stdout + done.stderr)[-600:]
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
+    yield
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def in_memory(folder: Path, size: int) -> Iterator[None]:
+    """A new folder on a disk of its own, of so many bytes."""
+    with new(folder):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", str(folder)], check=True)
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def compared(folder: Path, reference: Path) -> str:
