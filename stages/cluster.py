@@ -14,7 +14,7 @@ from mutual.base.errors import run
 from mutual.base.params import read_params, round_number
 from mutual.base.store import read_array, read_json, write_array, write_json
 from mutual.clusters.alarms import alarms
-from mutual.clusters.clustering import cluster_twice
+from mutual.clusters.clustering import cluster_twice, takes_part
 from mutual.clusters.given import labels_in_place
 from mutual.clusters.label_free import label_free
 from mutual.clusters.pseudo_labels import cluster_sizes, write_pseudo_labels
@@ -42,7 +42,7 @@ def main() -> str:
     before = read_handover(MODELS / args.start)
     given = labels_in_place(PACKED / "target/train.csv", params.clustering.clustering, params.wrong.label_noise, seed)
     streams = numpy_stream(seed, "clustering", number), numpy_stream(seed, "clustering again", number)
-    if ranks.first or params.clustering.clustering == "dbscan":  # whose search all share
+    if takes_part(params.clustering.clustering, ranks):
         found, again = cluster_twice(features, source, given, before.eps, streams, device, keys, ranks)
     if not ranks.first:
         ranks.end()

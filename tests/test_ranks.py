@@ -20,6 +20,7 @@ from tests.herd import choose, draw_clustered, made, stage
 from tests.ranks_run import ALL, by_processes, everything, features, found_near, launched, worst
 
 TRAIN = ("-m", "stages.train", "--round", "r01", "--after", "r00")
+LAST = ("-m", "stages.last")
 
 
 @pytest.fixture
@@ -118,6 +119,18 @@ def test_stages_share_their_work_and_lose_none(project: Path, monkeypatch: pytes
     np.testing.assert_array_equal(again[: until - 1], shared[: until - 1])
     np.testing.assert_allclose(again[:until], shared[:until], rtol=1e-3)
     assert again.shape == shared.shape
+
+
+def test_what_follows_the_last_round_has_the_same_bytes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DBSCAN's search is shared; k-means is the first process's."""
+    stage(monkeypatch, "train --round r01 --start r00")
+    choose(dbscan_eps=0.6, dbscan_min_samples=2, k1=6, k2=2)
+    for clustering in ("kmeans", "dbscan"):
+        choose(clustering=clustering)
+        done(1, *LAST)
+        alone = made("data/retrieval/last", "adapted/peers")
+        done(2, *LAST)
+        assert made("data/retrieval/last", "adapted/peers") == alone
 
 
 def test_a_number_of_processes_that_does_not_fit_is_refused() -> None:

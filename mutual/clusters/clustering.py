@@ -21,6 +21,11 @@ class Found(NamedTuple):
     again: np.ndarray | None = None  # (N,) int64 labels of a second clustering, where it comes with the first
 
 
+def takes_part(clustering: str, ranks: Ranks) -> bool:
+    """Whether this process computes a round's labels: all share DBSCAN's search, the rest is the first one's."""
+    return ranks.first or clustering == "dbscan"
+
+
 def cluster_twice(
     features: np.ndarray,
     source: np.ndarray,
