@@ -93,7 +93,10 @@ class DynamicMutualTraining(Refinery):
             if step.targets.weights is not None:
                 w = w * step.targets.weights
             in_mean = w * (len(used) / used.sum().clamp(min=1))  # a batch of unused images moves nothing
-            pairs.append(hard_losses(pooled, logits, Targets(labels, in_mean), self.label_smoothing))
+            # the others' labels leave images alone in their class: such an anchor is its own positive, and its distance
+            # to itself would in float32 be the root of rounding error, up to 1e-3, and another in each order of sums
+            pair = hard_losses(pooled.double(), logits, Targets(labels, in_mean), self.label_smoothing)
+            pairs.append([each.to(logits.dtype) for each in pair])
             weights.append(in_mean.mean())
         ce, tri = (torch.stack(terms).sum() for terms in zip(*pairs, strict=True))
         weight = torch.stack(weights).mean()
