@@ -22,16 +22,16 @@ set -euo pipefail
 set -m # what runs in the background is a group of processes, which can be sent a signal as one
 
 top=${SLURM_SUBMIT_DIR:?this is for sbatch} number=${SLURM_ARRAY_TASK_ID:?expected sbatch --array=1-N}
-place=$top.tasks/$number running=
+place=$top.tasks/$number
 export PATH=$top/.venv/bin:$PATH OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}
 
 stopped() {
   trap '' TERM
-  if [ -n "$running" ]; then
+  for group in $(jobs -p); do
     # DVC and its stages: a stage writes down where it stands
-    kill -INT -- "-$running" || true
-    wait "$running" || true
-  fi
+    kill -INT -- "-$group" || true
+    wait "$group" || true
+  done
   scontrol requeue "$SLURM_JOB_ID"
   exit
 }
@@ -61,9 +61,7 @@ cache=$(cd "$top" && dvc cache dir)
 dvc config --local cache.dir "$cache"
 
 dvc exp run --name "$name" "${settings[@]}" &
-running=$!
-wait "$running"
-running=
+wait $!
 dvc exp push --no-cache --quiet origin "$name"
 cd "$top"
 rm -rf "$place"

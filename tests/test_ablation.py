@@ -233,8 +233,8 @@ case "$1 $2" in
 "cache dir") echo "$PWD/.dvc/cache" ;;
 "exp list") cat "$LISTED" ;;
 "exp run") if [ ! -e .git/began ]; then
-    touch .git/began
     trap 'echo interrupted; exit 130' INT
+    touch .git/began
     while :; do sleep 0.1; done
 fi ;;
 "exp push") for name; do :; done; echo "$name" >>"$LISTED" ;;
