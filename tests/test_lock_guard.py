@@ -1,12 +1,18 @@
-"""Wherever a kill leaves dvc.lock cut off, DVC reads what is there afterwards; what it would take is left alone."""
+"""Wherever a kill leaves dvc.lock, or the list of files in use, cut off, DVC reads what is there afterwards.
 
+What it would take is left alone.
+"""
+
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from dvc.fs import localfs
 from dvc.lock import make_lock
+from dvc.rwlock import RWLockFileCorruptedError, rwlock
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import parse_yaml
 
@@ -38,6 +44,7 @@ stages:
 """
 BEFORE = WHOLE.replace("size: 15", "size: 16")
 COPY = Path(".dvc/tmp/lock_guard/dvc.lock")
+IN_USE = Path(".dvc/tmp/rwlock")
 
 
 @pytest.fixture(autouse=True)
@@ -188,3 +195,41 @@ def test_while_dvc_is_at_work_nothing_is_put_right() -> None:
         assert read() == ""
     lock_guard.main()
     assert read() == WHOLE
+
+
+def by_dvc() -> None:
+    """DVC takes a file for reading, and gives it back."""
+    with rwlock(str(IN_USE.parent.resolve()), localfs, "dvc repro", hardlink=False, read=["/data/one"], write=[]):
+        pass
+
+
+def test_wherever_the_list_of_files_in_use_is_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
+    """Empty, within a number, a word of two bytes, before the last bracket: DVC can work again."""
+    user = {"pid": 2**22 + 1, "cmd": "dvc repro größer"}
+    whole = json.dumps({"write": {"/data/two": user}, "read": {"/data/one": [user]}}, ensure_ascii=False).encode()
+    IN_USE.parent.mkdir(parents=True)
+    for length in range(len(whole)):
+        IN_USE.write_bytes(whole[:length])
+        if length % 20 == 0:
+            with pytest.raises((RWLockFileCorruptedError, UnicodeDecodeError)):
+                by_dvc()
+        lock_guard.main()
+        assert not IN_USE.exists()
+        assert capsys.readouterr().out.startswith(f"{IN_USE}: cut off: deleted")
+    by_dvc()
+    IN_USE.write_bytes(whole)
+    lock_guard.main()
+    assert IN_USE.read_bytes() == whole
+    by_dvc()  # who was killed has nothing in use
+    assert capsys.readouterr().out == ""
+
+
+def test_the_list_is_left_alone_while_dvc_writes_it() -> None:
+    IN_USE.parent.mkdir(parents=True)
+    IN_USE.touch()
+    with make_lock(str(IN_USE.with_name("rwlock.lock")), tmp_dir=str(IN_USE.parent)):
+        with pytest.raises(InputError, match=r"^\.: DVC is at work there"):
+            lock_guard.main()
+        assert IN_USE.exists()
+    lock_guard.main()
+    assert not IN_USE.exists()

@@ -1,16 +1,18 @@
-"""Put right every dvc.lock that a run which was killed has left empty or cut off.
+"""Put right what a run that was killed has left empty or cut off: dvc.lock, and DVC's list of files in use.
 
 DVC writes dvc.lock in place; ended in that moment, by a signal or with the power, it leaves a file that every command
 of DVC refuses. Reads the dvc.lock files of all projects of DVC below this folder. One that DVC would take is copied
 into its project's .dvc/tmp/lock_guard/. One that it would refuse is replaced by that copy, else by git's version, else
 deleted, with a line that says so: what stages had done since then `dvc repro` brings back from its run cache, without
-running them. A file cut off between two stages is whole to DVC, which brings back the others the same way.
-Writes those files, and nothing where all is well and copied. Example: python -m tools.lock_guard
+running them. A file cut off between two stages is whole to DVC, which brings back the others the same way. The list,
+.dvc/tmp/rwlock, is written in place, too, says which files a command is at, and is of use only while one is: it is
+deleted. Writes those files, and nothing where all is well and copied. Example: python -m tools.lock_guard
 """
 
 if not __package__:
     raise SystemExit("error: run it from the project's top: python -m tools.lock_guard")
 
+import json
 import os
 import re
 import subprocess
@@ -23,14 +25,16 @@ from mutual.base.store import write_bytes
 from stages.door import arguments
 
 LOCK = "dvc.lock"
-COPIES = Path(".dvc/tmp/lock_guard")  # of each project; git ignores .dvc/tmp
+TEMPORARY = Path(".dvc/tmp")  # of each project; git ignores it
+COPIES = TEMPORARY / "lock_guard"
 CONFLICT = re.compile(rb"^<{7} ", re.MULTILINE)
 
 
 def main() -> None:
-    """Every dvc.lock below this folder."""
+    """Every project of DVC below this folder."""
     arguments(__doc__, "tools.lock_guard").parse_args()
     for project in projects(Path()):
+        guard_list(project)
         for lock in locks(project):
             guard(project, lock)
 
@@ -108,6 +112,32 @@ def fault_of(lock: Path, content: bytes) -> str:
     return ""
 
 
+def guard_list(project: Path) -> None:
+    """Delete a project's list of files in use if DVC would refuse it, and say so.
+
+    Raises :class:`InputError` where DVC has it for more than some seconds.
+    """
+    place = project / TEMPORARY / "rwlock"
+    if _whole(place):
+        return
+    with alone(project, "rwlock.lock"):  # it may have been written this moment
+        if _whole(place):
+            return
+        place.unlink()
+    print(f"{place}: cut off: deleted: DVC's list of the files that are in use", flush=True)
+
+
+def _whole(place: Path) -> bool:
+    """Whether a file is JSON, or is not there. What is cut off of an object is not."""
+    try:
+        json.loads(place.read_bytes())
+    except FileNotFoundError:
+        return True
+    except ValueError:
+        return False
+    return True
+
+
 def _committed(lock: Path) -> bytes:
     """The file as the last commit has it; empty where there is none, or no git."""
     try:
@@ -119,14 +149,14 @@ def _committed(lock: Path) -> bytes:
 
 
 @contextmanager
-def alone(project: Path) -> Iterator[None]:
-    """Hold DVC's lock of a project; :class:`InputError` where a command of DVC has it for more than some seconds."""
+def alone(project: Path, name: str = "lock") -> Iterator[None]:
+    """Hold a lock of DVC's on a project; :class:`InputError` where a command has it for more than some seconds."""
     from dvc.lock import LockError, make_lock
 
-    place = project / ".dvc/tmp"
+    place = project / TEMPORARY
     place.mkdir(parents=True, exist_ok=True)
     try:
-        with make_lock(str(place / "lock"), tmp_dir=str(place)):
+        with make_lock(str(place / name), tmp_dir=str(place)):
             yield
     except LockError:
         raise InputError(f"{project}: DVC is at work there: expected it to have ended") from None
