@@ -236,7 +236,7 @@ def test_a_full_disk_ends_no_training(
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", full)
+    monkeypatch.setattr(checkpoints, "write_bytes", full)
     stage(monkeypatch, TRAIN)
     assert ".resume/train-r01.safetensors: no checkpoint: " in capsys.readouterr().err
     assert Path("models/r01/peer1.safetensors").exists()
@@ -290,8 +290,7 @@ def test_time_spent_on_checkpoints_is_a_fiftieth_at_most(tmp_path: Path, monkeyp
     def slow(*_: Any, **__: Any) -> None:
         now[0] += 10
 
-    monkeypatch.setattr(checkpoints, "save_file", slow)
-    monkeypatch.setattr(checkpoints, "written_beside", lambda path: chdir(tmp_path))
+    monkeypatch.setattr(checkpoints, "write_bytes", slow)
     checkpoint = Checkpoint("one", "made of", 60, CPU)
     assert not checkpoint.due
     now[0] = 60.0
@@ -311,12 +310,12 @@ def test_an_experiments_checkpoint_outlives_its_workspace(tmp_path: Path, monkey
     assert path == tmp_path / "project/.resume/experiments/train-r01-0123456789abcdef.safetensors"
     path.parent.mkdir(parents=True)
     path.touch()
-    old = path.with_name("train-r02-0.safetensors")
-    old.touch()
-    os.utime(old, (0, 0))
+    (path.parent / "other").mkdir()
+    for name in ("train-r02-0.safetensors", ".train-r03-0.safetensors.7.tmp", "other"):  # .tmp: cut off by a kill
+        (path.parent / name).touch()
+        os.utime(path.parent / name, (0, 0))
     assert place_of("train-r01", "0123456789abcdef0123") == path
-    assert path.exists()
-    assert not old.exists()
+    assert sorted(left.name for left in path.parent.iterdir()) == ["other", path.name]
 
 
 def test_what_it_is_made_of_is_values_inputs_and_names(tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mutual.base.errors import Stopped
 from mutual.base.launched import processes
 from mutual.base.stopping import Stop
-from mutual.base.store import ask_room, written_beside
+from mutual.base.store import ask_room, write_bytes
 from mutual.base.threads import threads
 from mutual.machine.gpus import in_queue
 
@@ -94,8 +94,7 @@ class Checkpoint:
         kept = True
         try:
             ask_room(self.path, sum(tensor.nbytes for tensor in ours.values()))
-            with written_beside(self.path) as temporary:
-                save_file(ours, temporary, metadata={NOTE: told})
+            write_bytes(self.path, save(ours, metadata={NOTE: told}))
         except Exception as error:
             print(f"{self.path}: no checkpoint: {error}", file=sys.stderr)
             kept = False
@@ -162,9 +161,9 @@ def place_of(name: str, made_of: str) -> Path:
     queued = in_queue(Path.cwd())
     folder = Path(*here[: here.index(".dvc")]) / PLACE / "experiments" if queued else PLACE
     ours = folder / (f"{name}-{made_of[:16]}.safetensors" if queued else f"{name}.safetensors")
-    for old in folder.glob("*.safetensors"):
+    for old in folder.glob("*"):  # and what is left of one, where a kill came while it was written
         with suppress(FileNotFoundError):  # another run swept it
-            if old != ours and time() - old.stat().st_mtime > ABANDONED:
+            if old.is_file() and old != ours and time() - old.stat().st_mtime > ABANDONED:
                 old.unlink()
                 print(f"{old}: deleted: nobody came back to it for two weeks")
     return ours
