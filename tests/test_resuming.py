@@ -318,6 +318,17 @@ def test_an_experiments_checkpoint_outlives_its_workspace(tmp_path: Path, monkey
     assert sorted(left.name for left in path.parent.iterdir()) == ["other", path.name]
 
 
+def test_what_a_kill_leaves_of_one_goes_when_the_stage_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest of the work may be too short for another checkpoint."""
+    monkeypatch.chdir(tmp_path)
+    checkpoint = Checkpoint("one", "made of", 60, CPU)
+    assert checkpoint.keep({"a": torch.ones(9)}, {})
+    (tmp_path / f".resume/.one.safetensors.{2**22 + 1}.tmp").touch()
+    assert len(list(Path(".resume").iterdir())) == 2
+    checkpoint.done()
+    assert not list(Path(".resume").iterdir())
+
+
 def test_what_it_is_made_of_is_values_inputs_and_names(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder/one").write_text("1", encoding="utf-8")

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from mutual.base.errors import ECHO, InputError, one_line, shown
 
 TEXT_BYTES = 64 * 2**20  # of the longest text that is read at once
+SUFFIXES = ("tmp", "old")  # of what is written, and of what was there
 BLOCK_BYTES = 2**24  # of an array are looked at in one go
 
 
@@ -62,13 +63,19 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> tuple[Path, Path]:
-    """Where this process writes what ``path`` will hold, and where it puts what was there; both are gone.
+    """Where this process writes what ``path`` will hold, and where it puts what was there; both are gone."""
+    sweep(path)
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{suffix}") for suffix in SUFFIXES)
+    return temporary, old
 
-    So is what runs that were killed on this machine have left. Another run that is at the same output is told of; which
-    of the two is done last has its output there.
+
+def sweep(path: Path) -> None:
+    """Delete what this process, and runs that were killed on this machine, have left beside ``path``.
+
+    Another run that is at the same output is told of; which of the two is done last has its output there.
     """
     ours = os.getpid()
-    for suffix in ("tmp", "old"):
+    for suffix in SUFFIXES:
         for found in path.parent.glob(f".{glob.escape(path.name)}.*.{suffix}"):
             process = found.name.removeprefix(f".{path.name}.").removesuffix(f".{suffix}")
             if not process.isdecimal():  # of an output with a longer name
@@ -79,7 +86,6 @@ def _beside(path: Path) -> tuple[Path, Path]:
                 shutil.rmtree(found, ignore_errors=True)
             else:
                 found.unlink(missing_ok=True)
-    return path.with_name(f".{path.name}.{ours}.tmp"), path.with_name(f".{path.name}.{ours}.old")
 
 
 def _alive(process: int) -> bool:

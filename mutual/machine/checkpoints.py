@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 from mutual.base.errors import Stopped
 from mutual.base.launched import processes
 from mutual.base.stopping import Stop
-from mutual.base.store import ask_room, write_bytes
+from mutual.base.store import ask_room, sweep, write_bytes
 from mutual.base.threads import threads
 from mutual.machine.gpus import in_queue
 
@@ -130,6 +130,7 @@ class Checkpoint:
         """Delete it: the stage has made what it makes, or cannot go on from it."""
         if self.writes:
             self.path.unlink(missing_ok=True)
+            sweep(self.path)
 
 
 class Checkpoints:
