@@ -42,14 +42,17 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--signal", choices=("KILL", "TERM", "INT"), default="KILL")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=12, help="of which a random part goes by before each")
+    parser.add_argument("--seconds", type=float, help="of which a random part goes by before each (an eighth of a run)")
     parser.add_argument("--full", action="store_true", help="full disks in place of signals")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         top, rng = Path(name), random.Random(args.seed)
         began = time.monotonic()
         reference = undisturbed(top / "reference")
-        print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)
+        whole = time.monotonic() - began
+        # of fewer, a slow machine would never come to the later stages
+        seconds = args.seconds or whole / 8
+        print(f"undisturbed: {whole:.0f} s; up to {seconds:.1f} s before each", flush=True)
         count, runs, moments, found = 0, 0, Counter[str](), ""
         while count < args.kills and not found:
             folder = top / "trial"
@@ -61,7 +64,7 @@ def main() -> None:
                     )
                 else:
                     disturb = Disturbance(partial(signalled, signal.Signals[f"SIG{args.signal}"], rng), "")
-                times, found = disturbed(folder, reference, disturb, rng, args.seconds, most, moments)
+                times, found = disturbed(folder, reference, disturb, rng, seconds, most, moments)
             count, runs = count + times, runs + 1
             print(f"{count} of {args.kills}: {times} in this run: {found or 'the same'}", flush=True)
         what = "full disks" if args.full else f"SIG{args.signal}"
