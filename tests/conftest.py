@@ -10,6 +10,9 @@ from mutual.base.threads import settle
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 settle()  # before PyTorch and Numba load
 
+# in a project that does not say no, DVC would report each command to its makers
+os.environ["DVC_NO_ANALYTICS"] = "1"
+
 # begun first: processes share the files among them
 LONGEST = ("pipeline", "semi", "noisy", "resuming", "docs", "snippets", "presets")
 

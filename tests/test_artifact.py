@@ -40,7 +40,6 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(here, "init", "--quiet")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
-        patch.setenv("DVC_NO_ANALYTICS", "1")
         for command in (
             ["init", "--quiet"],
             ["remote", "add", "--quiet", "--default", "store", str(folder / "store")],

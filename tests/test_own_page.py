@@ -59,7 +59,6 @@ def test_the_page_step_by_step(
     first, second, everything = steps(project)
     assert everything == "dvc repro"
     monkeypatch.chdir(project)
-    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
     monkeypatch.setattr(sys, "argv", first.removeprefix("python -m ").split())
     assert sys.argv[0] == "tools.check"
     assert calls("tools.check") == [["/data/herd"]]  # there is no other

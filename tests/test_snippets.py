@@ -190,7 +190,7 @@ def shell(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=folder,
-        env=os.environ | who | {"PATH": path, "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1"},
+        env=os.environ | who | {"PATH": path, "OMP_NUM_THREADS": "1"},
         input="y\n" * 10,
         capture_output=True,
         text=True,
